@@ -1,0 +1,104 @@
+# Shared by every suite; source it from bash with `set -euo pipefail` on.
+#
+#   SERVER        ferrokeeper (default) or java: which server the suite drives
+#   FERROKEEPER   the server's binary (default: the release build of this checkout)
+#   ZK_VERSION    the Java release to compare with (default below)
+#   COMPAT_CACHE  downloads and generated files (default: target/compat)
+
+compat_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+project_root=$(dirname "$compat_root")
+: "${SERVER:=ferrokeeper}"
+: "${CARGO_TARGET_DIR:=$project_root/target}"
+: "${FERROKEEPER:=$CARGO_TARGET_DIR/release/ferrokeeper}"
+: "${ZK_VERSION:=3.9.5}"
+: "${COMPAT_CACHE:=$CARGO_TARGET_DIR/compat}"
+mkdir -p "$COMPAT_CACHE"
+
+die() { echo "error: $*" >&2; exit 1; }
+
+# free_port: a TCP port of 127.0.0.1 that nobody listens on.
+free_port() {
+  python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",0)); print(s.getsockname()[1])'
+}
+
+# java_classpath VERSION: the class path of that ZooKeeper release (server and client), from Maven Central.
+java_classpath() {
+  local version=$1 dir="$COMPAT_CACHE/zookeeper-$1"
+  if [ ! -s "$dir/classpath" ]; then
+    mkdir -p "$dir"
+    cat > "$dir/pom.xml" <<POM
+<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>compat</groupId><artifactId>zookeeper-$version</artifactId><version>1</version><packaging>pom</packaging>
+  <dependencies>
+    <dependency><groupId>org.apache.zookeeper</groupId><artifactId>zookeeper</artifactId><version>$version</version></dependency>
+    <dependency><groupId>io.dropwizard.metrics</groupId><artifactId>metrics-core</artifactId><version>4.1.12.1</version></dependency>
+    <dependency><groupId>org.xerial.snappy</groupId><artifactId>snappy-java</artifactId><version>1.1.10.5</version></dependency>
+    <dependency><groupId>commons-cli</groupId><artifactId>commons-cli</artifactId><version>1.5.0</version></dependency>
+  </dependencies>
+</project>
+POM
+    (cd "$dir" && mvn -q -B dependency:build-classpath -Dmdep.outputFile=classpath.tmp >&2 && mv classpath.tmp classpath)
+  fi
+  cat "$dir/classpath"
+}
+
+# wait_ready PORT PID: returns once the server on PORT answers a session handshake's precondition (srvr), fails if PID ends.
+wait_ready() {
+  local port=$1 pid=$2
+  python3 - "$port" "$pid" <<'PY'
+import os, socket, sys, time
+port, pid = int(sys.argv[1]), int(sys.argv[2])
+deadline = time.monotonic() + 60
+while time.monotonic() < deadline:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        sys.exit("the server ended before it served")
+    try:
+        with socket.create_connection(("127.0.0.1", port), 2) as s:
+            s.sendall(b"srvr")
+            if b"Mode:" in s.makefile("rb").read():
+                sys.exit(0)
+    except OSError:
+        pass
+    time.sleep(0.02)
+sys.exit("the server did not serve within 60 s")
+PY
+}
+
+# start_server DIR PORT [zoo.cfg line ...]: starts the server that SERVER names on an existing or new DIR,
+# waits until it serves and sets server_pid. Output goes to DIR/server.log. JVMFLAGS is honoured by both.
+start_server() {
+  local dir=$1 port=$2; shift 2
+  mkdir -p "$dir"
+  {
+    echo "dataDir=$dir/data"
+    echo "clientPort=$port"
+    echo "clientPortAddress=127.0.0.1"
+    echo "tickTime=2000"
+    echo "admin.enableServer=false"
+    echo "4lw.commands.whitelist=*"
+    echo "maxClientCnxns=0"
+    printf '%s\n' "$@"
+  } > "$dir/zoo.cfg"
+  case $SERVER in
+    ferrokeeper)
+      [ -x "$FERROKEEPER" ] || die "no server binary at $FERROKEEPER (cargo build --release)"
+      "$FERROKEEPER" server "$dir/zoo.cfg" > "$dir/server.log" 2>&1 & ;;
+    java)
+      local cp; cp=$(java_classpath "$ZK_VERSION")
+      # shellcheck disable=SC2086
+      java ${JVMFLAGS:-} -cp "$cp" org.apache.zookeeper.server.quorum.QuorumPeerMain "$dir/zoo.cfg" > "$dir/server.log" 2>&1 & ;;
+    *) die "SERVER must be ferrokeeper or java, not '$SERVER'" ;;
+  esac
+  server_pid=$!
+  wait_ready "$port" "$server_pid" || { tail -n 40 "$dir/server.log" >&2; die "cannot start $SERVER"; }
+}
+
+# stop_server [PID]: ends a server that start_server started, and waits for it.
+stop_server() {
+  local pid=${1:-$server_pid}
+  kill "$pid" 2>/dev/null || true
+  wait "$pid" 2>/dev/null || true
+}
