@@ -1,1 +1,3 @@
 //! Ferrokeeper.
+
+pub mod proto;
