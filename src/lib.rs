@@ -1,3 +1,4 @@
 //! Ferrokeeper.
 
+pub mod auth;
 pub mod proto;
