@@ -67,9 +67,8 @@ sys.exit("the server did not serve within 60 s")
 PY
 }
 
-# start_server DIR PORT [zoo.cfg line ...]: starts the server that SERVER names on an existing or new DIR,
-# waits until it serves and sets server_pid. Output goes to DIR/server.log. JVMFLAGS is honoured by both.
-start_server() {
+# write_zoo_cfg DIR PORT [zoo.cfg line ...]: DIR/zoo.cfg of a standalone server with its data under DIR.
+write_zoo_cfg() {
   local dir=$1 port=$2; shift 2
   mkdir -p "$dir"
   {
@@ -82,18 +81,60 @@ start_server() {
     echo "maxClientCnxns=0"
     printf '%s\n' "$@"
   } > "$dir/zoo.cfg"
+}
+
+# exec_server DIR: becomes the server that SERVER names, on DIR/zoo.cfg. Its process id is noted in DIR/server.pid and
+# its output goes to DIR/server.log. JVMFLAGS is honoured by both servers.
+exec_server() {
+  local dir=$1
+  echo "$BASHPID" > "$dir/server.pid"
+  exec >> "$dir/server.log" 2>&1
   case $SERVER in
     ferrokeeper)
-      [ -x "$FERROKEEPER" ] || die "no server binary at $FERROKEEPER (cargo build --release)"
-      "$FERROKEEPER" server "$dir/zoo.cfg" > "$dir/server.log" 2>&1 & ;;
+      exec "$FERROKEEPER" server "$dir/zoo.cfg" ;;
     java)
-      local cp; cp=$(java_classpath "$ZK_VERSION")
       # shellcheck disable=SC2086
-      java ${JVMFLAGS:-} -cp "$cp" org.apache.zookeeper.server.quorum.QuorumPeerMain "$dir/zoo.cfg" > "$dir/server.log" 2>&1 & ;;
+      exec java ${JVMFLAGS:-} -cp "$(java_classpath "$ZK_VERSION")" \
+        org.apache.zookeeper.server.quorum.QuorumPeerMain "$dir/zoo.cfg" ;;
+  esac
+}
+
+# check_server: fails early, with what to do, if the server that SERVER names cannot be started.
+check_server() {
+  case $SERVER in
+    ferrokeeper) [ -x "$FERROKEEPER" ] || die "no server binary at $FERROKEEPER (cargo build --release)" ;;
+    java) command -v java > /dev/null || die "SERVER=java needs a java command"
+          java_classpath "$ZK_VERSION" > /dev/null ;;
     *) die "SERVER must be ferrokeeper or java, not '$SERVER'" ;;
   esac
+}
+
+# start_server DIR PORT [zoo.cfg line ...]: starts the server that SERVER names on an existing or new DIR,
+# waits until it serves and sets server_pid. Output goes to DIR/server.log.
+start_server() {
+  local dir=$1 port=$2
+  check_server
+  write_zoo_cfg "$@"
+  exec_server "$dir" &
   server_pid=$!
   wait_ready "$port" "$server_pid" || { tail -n 40 "$dir/server.log" >&2; die "cannot start $SERVER"; }
+}
+
+# make_work: a temporary directory in $work. When the suite ends, whatever way, the servers that still run below it
+# are killed and it is removed.
+make_work() {
+  work=$(mktemp -d)
+  trap 'kill_servers_below "$work"; rm -rf "$work"' EXIT
+}
+kill_servers_below() {
+  local file pid
+  find "$1" -name server.pid 2>/dev/null | while read -r file; do
+    pid=$(cat "$file")
+    # The command line names the configuration file, so a number that was reused is left alone.
+    if tr '\0' '\n' 2>/dev/null < <(cat "/proc/$pid/cmdline" 2>/dev/null) | grep -qxF "$(dirname "$file")/zoo.cfg"; then
+      kill -KILL "$pid" 2>/dev/null || true
+    fi
+  done
 }
 
 # stop_server [PID]: ends a server that start_server started, and waits for it.

@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# Runs Kazoo's own test suite, as published, against the server that SERVER names.
+# Arguments go to pytest (for instance -k test_lock).
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$here/../lib/env.sh"
+
+kazoo_version=2.11.0
+tools="$COMPAT_CACHE/kazoo-$kazoo_version"
+
+# install: the published sdist, unpacked and untouched, and the packages its tests import.
+install() {
+  rm -rf "$tools.tmp" && mkdir -p "$tools.tmp"
+  python3 -m venv "$tools.tmp/venv"
+  "$tools.tmp/venv/bin/pip" install -q -r "$here/requirements.txt" 'setuptools>=80' wheel >&2
+  "$tools.tmp/venv/bin/pip" download -q --no-deps --no-build-isolation --no-binary :all: \
+    "kazoo==$kazoo_version" -d "$tools.tmp" >&2
+  tar -C "$tools.tmp" -xf "$tools.tmp/kazoo-$kazoo_version.tar.gz"
+  rm -rf "$tools" && mv "$tools.tmp" "$tools"
+}
+cmp -s "$here/requirements.txt" "$tools/requirements.txt" ||
+  { install; cp "$here/requirements.txt" "$tools/requirements.txt"; }
+
+make_work
+check_server
+
+REAL_JAVA=$(command -v java || true)
+mkdir "$work/bin" "$work/tmp"
+cp "$here/java-shim" "$work/bin/java"
+export SERVER FERROKEEPER REAL_JAVA TMPDIR="$work/tmp" PATH="$work/bin:$PATH"
+ZOOKEEPER_CLASSPATH=unused
+[ "$SERVER" = ferrokeeper ] || ZOOKEEPER_CLASSPATH=$(java_classpath "$ZK_VERSION")
+
+# The harness takes five consecutive ports from an offset; below the range the kernel hands out itself,
+# so that no outgoing connection sits on one of them.
+ZOOKEEPER_PORT_OFFSET=$(python3 - <<'PY'
+import random, socket, sys
+for _ in range(1000):
+    base = random.randrange(10000, 32000, 10)
+    try:
+        for port in range(base, base + 5):
+            with socket.socket() as s:
+                s.bind(("127.0.0.1", port))
+    except OSError:
+        continue
+    print(base)
+    sys.exit()
+sys.exit("no five consecutive free ports")
+PY
+)
+# One server without peers is a standalone server. CI=1 includes the test of the server's version.
+export CI=1 ZOOKEEPER_CLASSPATH ZOOKEEPER_PORT_OFFSET ZOOKEEPER_CLUSTER_SIZE=1 ZOOKEEPER_VERSION="$ZK_VERSION"
+
+deselect=()
+section=
+while read -r test reason; do
+  case $test in
+    ''|'#'*) ;;
+    '['*) section=$test ;;
+    *)
+      [ "$section" = '[ensemble]' ] || [ "$SERVER" = ferrokeeper ] || continue
+      deselect+=("--deselect=$test")
+      echo "left out: $test $reason" ;;
+  esac
+done < "$here/ensemble-only.txt"
+
+# Kazoo's own pytest options switch live logging on; only that is turned off again.
+status=0
+(cd "$tools/kazoo-$kazoo_version" && PYTHONDONTWRITEBYTECODE=1 "$tools/venv/bin/python" -m pytest -p no:cacheprovider \
+  -o log_cli=false --color=no --junitxml="$work/report.xml" "${deselect[@]}" kazoo/tests "$@") || status=$?
+
+[ -s "$work/report.xml" ] || die "pytest wrote no report (exit status $status)"
+python3 - "$work/report.xml" "$status" <<'PY'
+import sys
+import xml.etree.ElementTree as ET
+suite = ET.parse(sys.argv[1]).getroot().find("testsuite")
+total, skipped = int(suite.get("tests")), int(suite.get("skipped"))
+failed = int(suite.get("failures")) + int(suite.get("errors"))
+passed = total - skipped - failed
+for case in suite.iter("testcase"):
+    for skip in case.findall("skipped"):
+        print(f"skipped: {case.get('classname')}.{case.get('name')}: {skip.get('message')}")
+print(f"{passed} passed, {failed} failed")
+if passed == 0:
+    sys.exit("error: no test ran")
+sys.exit(1 if failed or sys.argv[2] != "0" else 0)
+PY
