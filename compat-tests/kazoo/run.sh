@@ -12,7 +12,7 @@ tools="$COMPAT_CACHE/kazoo-$kazoo_version"
 install() {
   rm -rf "$tools.tmp" && mkdir -p "$tools.tmp"
   python3 -m venv "$tools.tmp/venv"
-  "$tools.tmp/venv/bin/pip" install -q -r "$here/requirements.txt" 'setuptools>=80' wheel >&2
+  "$tools.tmp/venv/bin/pip" install -q -r "$here/requirements.txt" >&2
   "$tools.tmp/venv/bin/pip" download -q --no-deps --no-build-isolation --no-binary :all: \
     "kazoo==$kazoo_version" -d "$tools.tmp" >&2
   tar -C "$tools.tmp" -xf "$tools.tmp/kazoo-$kazoo_version.tar.gz"
