@@ -1,0 +1,208 @@
+//! Where things lie, and whether the two directories are ours to touch.
+//!
+//! ```text
+//! <dataDir>/ferrokeeper/state/     FORMAT LOCK acceptedEpoch currentEpoch db/
+//! <dataLogDir>/ferrokeeper/log/    FORMAT LOCK ack-mark purge-mark ballast db/
+//! ```
+//! `FORMAT` names the product, the format and the store, so that a log and a state that do not
+//! belong together are told apart. Nothing is written before a directory is known to be ours or
+//! empty; `myid`, `initialize`, a pid file and an empty `version-2` beside it are none of our
+//! business. Answers to the checks of Java's `FileTxnSnapLog` constructor.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::error::{ADVICE_PAIR, DirectoryKind, StorageError};
+use super::lock::DirectoryLock;
+use super::mark::AckMark;
+use super::{StorageConfig, small};
+
+/// The newest format that this program reads and writes.
+const FORMAT: u32 = 1;
+
+/// Both directories, checked and locked.
+#[derive(Debug)]
+pub(super) struct Layout {
+    pub(super) state: PathBuf,
+    pub(super) log: PathBuf,
+    pub(super) locks: Locks,
+}
+
+/// Held by whoever still has one of the two stores open.
+#[derive(Debug)]
+pub(super) struct Locks {
+    _state: DirectoryLock,
+    _log: DirectoryLock,
+}
+
+/// Checks, creates and locks both directories.
+pub(super) fn prepare(config: &StorageConfig) -> Result<Layout, StorageError> {
+    let autocreate = config.autocreate;
+    let log = directory(DirectoryKind::Log, &config.data_log_dir, autocreate)?;
+    let state = directory(DirectoryKind::State, &config.data_dir, autocreate)?;
+    let log_lock = lock(DirectoryKind::Log, &log)?;
+    let state_lock = lock(DirectoryKind::State, &state)?;
+    match (
+        read_format(DirectoryKind::State, &state)?,
+        read_format(DirectoryKind::Log, &log)?,
+    ) {
+        (Some(state_id), Some(log_id)) if state_id == log_id => {}
+        (Some(_), Some(_)) => {
+            return Err(StorageError::Damaged {
+                what: "the pair of directories",
+                place: log,
+                why: format!("this log belongs to another state than {}", state.display()),
+                advice: ADVICE_PAIR,
+            });
+        }
+        // The log's FORMAT is written first: a state without a log has lost it.
+        (Some(_), None) => {
+            return Err(StorageError::Damaged {
+                what: "the log",
+                place: log,
+                why: format!("the log that belongs to {} is not there", state.display()),
+                advice: ADVICE_PAIR,
+            });
+        }
+        // Either the first start was cut short, or the state is lost. Which one, and whether the
+        // log is enough to rebuild the state, the purge mark tells.
+        (None, Some(id)) => write_format(DirectoryKind::State, &state, &id)?,
+        (None, None) => {
+            let id = new_id().map_err(|e| StorageError::io("naming the store", &log, e))?;
+            AckMark::create(&log)?;
+            write_format(DirectoryKind::Log, &log, &id)?;
+            write_format(DirectoryKind::State, &state, &id)?;
+        }
+    }
+    let locks = Locks {
+        _state: state_lock,
+        _log: log_lock,
+    };
+    Ok(Layout { state, log, locks })
+}
+
+/// The directory of one store, made if that is allowed.
+fn directory(kind: DirectoryKind, base: &Path, autocreate: bool) -> Result<PathBuf, StorageError> {
+    let own = base.join("ferrokeeper");
+    let dir = own.join(name(kind));
+    if dir.is_dir() {
+        return Ok(dir);
+    }
+    if let Some(example) = java_file(base) {
+        return Err(StorageError::JavaData {
+            dir: base.to_path_buf(),
+            example,
+        });
+    }
+    // Who switches automatic creation off has the directories made by a script of Java's
+    // distribution; it knows `version-2` only.
+    if !autocreate && !own.is_dir() && !base.join("version-2").is_dir() {
+        return Err(StorageError::MissingDirectory { kind, dir: own });
+    }
+    match fs::create_dir_all(&dir).and_then(|()| sync_new_directories(base)) {
+        Ok(()) => Ok(dir),
+        Err(source) => Err(StorageError::CannotCreateDirectory { kind, dir, source }),
+    }
+}
+
+fn sync_new_directories(base: &Path) -> io::Result<()> {
+    small::sync_parent(&base.join("ferrokeeper").join("x"))?;
+    small::sync_parent(&base.join("ferrokeeper"))?;
+    match base.canonicalize() {
+        Ok(base) => small::sync_parent(&base).or(Ok(())),
+        Err(_) => Ok(()),
+    }
+}
+
+fn lock(kind: DirectoryKind, dir: &Path) -> Result<DirectoryLock, StorageError> {
+    DirectoryLock::take(dir).map_err(|error| match error {
+        StorageError::Io { why, .. } => StorageError::CannotWriteDirectory {
+            kind,
+            dir: dir.to_path_buf(),
+            source: io::Error::other(why),
+        },
+        other => other,
+    })
+}
+
+/// A snapshot or log of Java's under `base`, if there is one.
+fn java_file(base: &Path) -> Option<String> {
+    let entries = fs::read_dir(base.join("version-2")).ok()?;
+    entries.flatten().find_map(|entry| {
+        let name = entry.file_name().into_string().ok()?;
+        (name.starts_with("snapshot.") || name.starts_with("log."))
+            .then(|| format!("version-2/{name}"))
+    })
+}
+
+/// The id of the store in `dir`; `None` if nothing was written there yet.
+fn read_format(kind: DirectoryKind, dir: &Path) -> Result<Option<String>, StorageError> {
+    let path = dir.join("FORMAT");
+    let foreign = |why: String| StorageError::Foreign {
+        dir: dir.to_path_buf(),
+        why,
+    };
+    let content = small::read(&path).map_err(|e| StorageError::io("reading", &path, e))?;
+    let Some(content) = content else {
+        return match unexpected_file(dir).map_err(|e| StorageError::io("listing", dir, e))? {
+            Some(name) => Err(foreign(format!("it has no FORMAT file but holds {name}"))),
+            None => Ok(None),
+        };
+    };
+    let text = String::from_utf8_lossy(&content);
+    let mut lines = text.lines();
+    if lines.next() != Some(&format!("ferrokeeper {}", name(kind))) {
+        return Err(foreign(format!(
+            "its FORMAT file does not begin with `ferrokeeper {}`",
+            name(kind)
+        )));
+    }
+    let found = lines.next().and_then(|line| line.strip_prefix("format "));
+    match found.and_then(|number| number.parse::<u32>().ok()) {
+        Some(FORMAT) => {}
+        Some(found) if found > FORMAT => {
+            return Err(StorageError::NewerFormat {
+                dir: dir.to_path_buf(),
+                found,
+                known: FORMAT,
+            });
+        }
+        _ => return Err(foreign("its FORMAT file names no format".to_owned())),
+    }
+    match lines.next().and_then(|line| line.strip_prefix("store ")) {
+        Some(id) if !id.is_empty() => Ok(Some(id.to_owned())),
+        _ => Err(foreign("its FORMAT file names no store".to_owned())),
+    }
+}
+
+/// Anything that a first start, cut short, cannot have left behind.
+fn unexpected_file(dir: &Path) -> io::Result<Option<String>> {
+    const LEFT_BEHIND: [&str; 4] = ["LOCK", "FORMAT.tmp", "ack-mark", "ack-mark.tmp"];
+    for entry in fs::read_dir(dir)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if !LEFT_BEHIND.contains(&name.as_str()) {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
+
+fn write_format(kind: DirectoryKind, dir: &Path, id: &str) -> Result<(), StorageError> {
+    let path = dir.join("FORMAT");
+    let text = format!("ferrokeeper {}\nformat {FORMAT}\nstore {id}\n", name(kind));
+    small::replace(&path, text.as_bytes()).map_err(|e| StorageError::io("writing", &path, e))
+}
+
+fn new_id() -> io::Result<String> {
+    let mut bytes = [0u8; 8];
+    fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(format!("{:016x}", u64::from_be_bytes(bytes)))
+}
+
+fn name(kind: DirectoryKind) -> &'static str {
+    match kind {
+        DirectoryKind::Log => "log",
+        DirectoryKind::State => "state",
+    }
+}

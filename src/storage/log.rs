@@ -1,0 +1,451 @@
+//! The log: what was acknowledged, one key for each group commit.
+//!
+//! Key = last zxid of the group (big-endian), value = the group. An append is one write and one
+//! sync; when it returns, the group survives a power failure. Options are the measured ones:
+//! recycled WAL files are overwritten in place, so that a sync changes no inode. That needs
+//! point-in-time recovery, which drops everything behind a bad record without a word; the ack mark
+//! and the tracked WALs turn that into an error.
+//!
+//! After the first failed write nothing is appended any more: RocksDB does not heal while it is
+//! open, and what the disk holds is not known. One of the two files that name RocksDB. Answers to
+//! Java's `FileTxnLog`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use rocksdb::{
+    BlockBasedOptions, Cache, DB, DBCompressionType, DBRawIterator, DBRecoveryMode, ErrorKind,
+    LogLevel, Options, ReadOptions, WriteBatch, WriteOptions,
+};
+
+use super::StorageConfig;
+use super::error::{ADVICE_DAMAGED, StorageError};
+use super::group::{self, Txns};
+use super::layout::Locks;
+use super::mark::{self, AckMark};
+
+/// Bytes of groups that one WAL and one memtable take; larger ones lengthen the pauses.
+const MEMTABLE_BYTES: usize = 16 << 20;
+/// A purge that frees less than this is not worth its syncs.
+const PURGE_BYTES_MIN: u64 = 8 << 20;
+const KEY_MAX: [u8; 9] = [0xff; 9];
+
+/// The end of the log that writes; there is one.
+pub struct Log {
+    shared: Arc<Shared>,
+    write: WriteOptions,
+    force_sync: bool,
+    slow: Duration,
+}
+
+/// The parts of the log that other threads may use: reading, purging, looking at figures.
+#[derive(Clone)]
+pub struct LogHandle {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    db: DB,
+    dir: PathBuf,
+    mark: AckMark,
+    poisoned: AtomicBool,
+    last: AtomicI64,
+    purged: AtomicI64,
+    appended_bytes: AtomicU64,
+    slow_syncs: AtomicU64,
+    #[cfg(test)]
+    fail_next: AtomicBool,
+    _locks: Arc<Locks>,
+}
+
+impl Log {
+    /// Opens the log in `dir` and checks that nothing acknowledged is missing.
+    pub(super) fn open(
+        dir: &Path,
+        config: &StorageConfig,
+        locks: Arc<Locks>,
+    ) -> Result<Self, StorageError> {
+        let (mark, acknowledged) = AckMark::open(dir)?;
+        let purged = mark::read_purged(dir)?;
+        let db_dir = dir.join("db");
+        let db = DB::open(&options(&db_dir), &db_dir).map_err(|e| open_failed(&db_dir, &e))?;
+        let last = last_key(&db, &db_dir)?.unwrap_or(0);
+        if last < acknowledged {
+            return Err(damaged(
+                &db_dir,
+                format!("it ends at zxid 0x{last:x}, but 0x{acknowledged:x} was acknowledged"),
+            ));
+        }
+        let mut write = WriteOptions::default();
+        write.set_sync(config.force_sync);
+        let shared = Arc::new(Shared {
+            db,
+            dir: dir.to_path_buf(),
+            mark,
+            poisoned: AtomicBool::new(false),
+            last: AtomicI64::new(last),
+            purged: AtomicI64::new(purged),
+            appended_bytes: AtomicU64::new(0),
+            slow_syncs: AtomicU64::new(0),
+            #[cfg(test)]
+            fail_next: AtomicBool::new(false),
+            _locks: locks,
+        });
+        Ok(Self {
+            shared,
+            write,
+            force_sync: config.force_sync,
+            slow: Duration::from_millis(config.fsync_warning_threshold_ms),
+        })
+    }
+
+    pub fn handle(&self) -> LogHandle {
+        let shared = Arc::clone(&self.shared);
+        LogHandle { shared }
+    }
+
+    pub fn last_zxid(&self) -> i64 {
+        self.shared.last.load(Ordering::Acquire)
+    }
+
+    /// Appends one group and syncs it; see `group` for its bytes. Returns how long the disk took.
+    ///
+    /// Any error is final: the caller must not acknowledge the group and has to stop the process.
+    pub fn append(&mut self, last_zxid: i64, group: &[u8]) -> Result<Duration, StorageError> {
+        let shared = &*self.shared;
+        assert!(
+            group::is_valid(group, self.last_zxid(), last_zxid),
+            "a group that ends with 0x{last_zxid:x} does not follow 0x{:x}",
+            self.last_zxid()
+        );
+        shared.check_poison()?;
+        let begin = Instant::now();
+        shared.put(last_zxid, group, &self.write)?;
+        let took = begin.elapsed();
+        if self.force_sync {
+            shared.guard(shared.mark.advance(last_zxid))?;
+        }
+        shared.last.store(last_zxid, Ordering::Release);
+        let len = group.len() as u64;
+        shared.appended_bytes.fetch_add(len, Ordering::Relaxed);
+        if took > self.slow {
+            self.warn_slow(took);
+        }
+        Ok(took)
+    }
+
+    /// Java's words: alert rules look for them. The missing blank is Java's, too.
+    #[cold]
+    fn warn_slow(&self, took: Duration) {
+        self.shared.slow_syncs.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(
+            "fsync-ing the write ahead log in {} took {}ms which will adversely effect operation \
+             latency.File size is {} bytes. See the ZooKeeper troubleshooting guide",
+            std::thread::current().name().unwrap_or("log"),
+            took.as_millis(),
+            MEMTABLE_BYTES,
+        );
+    }
+
+    /// Cuts everything above `zxid`, within a group too. Durable when it returns.
+    pub fn truncate(&mut self, zxid: i64) -> Result<(), StorageError> {
+        let shared = &*self.shared;
+        shared.check_poison()?;
+        if zxid >= self.last_zxid() {
+            return Ok(());
+        }
+        if zxid < shared.purged.load(Ordering::Acquire) {
+            return Err(StorageError::Io {
+                doing: "cutting the log",
+                place: shared.dir.clone(),
+                why: format!("zxid 0x{zxid:x} was already purged"),
+            });
+        }
+        let mut batch = WriteBatch::default();
+        batch.delete_range(&key(zxid + 1)[..], &KEY_MAX[..]);
+        let reader = shared.groups(zxid + 1);
+        if let Some((_, cut)) = reader.current()? {
+            let mut txns = Txns::new(cut);
+            let mut kept = None;
+            while let Some((at, _)) = txns.next().map_err(|_| shared.malformed(zxid))? {
+                if at > zxid {
+                    break;
+                }
+                kept = Some((at, cut.len() - txns.rest_len()));
+            }
+            if let Some((last, len)) = kept {
+                batch.put(key(last), &cut[..len]);
+            }
+        }
+        drop(reader);
+        shared.guard(shared.mark.lower(zxid))?;
+        let mut write = WriteOptions::default();
+        write.set_sync(true);
+        let cut = shared.db.write_opt(batch, &write);
+        shared.guard(cut.map_err(|e| failed("cutting the log", &shared.dir, &e)))?;
+        let last = last_key(&shared.db, &shared.dir)?.unwrap_or(0);
+        shared.last.store(last, Ordering::Release);
+        Ok(())
+    }
+}
+
+impl LogHandle {
+    /// The last zxid that `append` has returned for.
+    pub fn last_zxid(&self) -> i64 {
+        self.shared.last.load(Ordering::Acquire)
+    }
+
+    /// Everything up to here may be gone.
+    pub fn purged_zxid(&self) -> i64 {
+        self.shared.purged.load(Ordering::Acquire)
+    }
+
+    /// Bytes appended since the log was opened: what a restart would have to replay, if the caller
+    /// subtracts what it was at the last durable checkpoint.
+    pub fn appended_bytes(&self) -> u64 {
+        self.shared.appended_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Syncs that took longer than `fsync.warningthresholdms`.
+    pub fn slow_syncs(&self) -> u64 {
+        self.shared.slow_syncs.load(Ordering::Relaxed)
+    }
+
+    /// Walks over the transactions from `zxid` on, as of now.
+    pub fn read_from(&self, zxid: i64) -> LogReader<'_> {
+        LogReader {
+            from: zxid,
+            position: 0,
+            groups: self.shared.groups(zxid),
+        }
+    }
+
+    /// Throws away whole files of the log whose transactions are all at or below `durable_zxid`
+    /// (the state's durable marker), except the last `retain_txns` transactions before it.
+    /// Returns whether anything was thrown away. For a background thread.
+    ///
+    /// Files only, no range deletes: a tombstone would overlap everything and make RocksDB rewrite
+    /// what it otherwise moves. What stays of a file's lower part does no harm.
+    pub fn purge(&self, durable_zxid: i64, retain_txns: u64) -> Result<bool, StorageError> {
+        let shared = &*self.shared;
+        shared.check_poison()?;
+        let Some(up_to) = shared.purge_end(durable_zxid, retain_txns)? else {
+            return Ok(false);
+        };
+        let range = [rocksdb::Range::new(&[], &up_to)];
+        if shared.db.get_approximate_sizes(&range).iter().sum::<u64>() < PURGE_BYTES_MIN {
+            return Ok(false);
+        }
+        let zxid = i64::from_be_bytes(up_to);
+        mark::write_purged(&shared.dir, zxid)?;
+        shared.purged.store(zxid, Ordering::Release);
+        let deleted = shared.db.delete_file_in_range(&[][..], &up_to[..]);
+        deleted.map_err(|e| failed("purging the log", &shared.dir, &e))?;
+        Ok(true)
+    }
+
+    /// Makes everything that was appended durable; only needed with `forceSync=no`.
+    pub fn sync(&self) -> Result<(), StorageError> {
+        let shared = &*self.shared;
+        shared.check_poison()?;
+        let synced = shared.db.flush_wal(true);
+        shared.guard(synced.map_err(|e| failed("syncing the log", &shared.dir, &e)))
+    }
+
+    #[cfg(test)]
+    pub(super) fn fail_next_write(&self) {
+        self.shared.fail_next.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Shared {
+    fn put(&self, zxid: i64, group: &[u8], write: &WriteOptions) -> Result<(), StorageError> {
+        #[cfg(test)]
+        if self.fail_next.swap(false, Ordering::Relaxed) {
+            let source = std::io::Error::from_raw_os_error(libc::EIO);
+            return self.guard(Err(StorageError::io("appending", &self.dir, source)));
+        }
+        let put = self.db.put_opt(key(zxid), group, write);
+        self.guard(put.map_err(|e| failed("appending to the log", &self.dir, &e)))
+    }
+
+    /// Lets no write through after one that failed.
+    fn guard<T>(&self, result: Result<T, StorageError>) -> Result<T, StorageError> {
+        if result.is_err() {
+            self.poisoned.store(true, Ordering::Release);
+        }
+        result
+    }
+
+    fn check_poison(&self) -> Result<(), StorageError> {
+        if self.poisoned.load(Ordering::Acquire) {
+            let place = self.dir.clone();
+            return Err(StorageError::Poisoned { place });
+        }
+        Ok(())
+    }
+
+    fn groups(&self, zxid: i64) -> Groups<'_> {
+        let mut read = ReadOptions::default();
+        read.fill_cache(false);
+        read.set_readahead_size(1 << 20);
+        let mut iter = self.db.raw_iterator_opt(read);
+        iter.seek(key(zxid.max(0)));
+        Groups { shared: self, iter }
+    }
+
+    /// The key of the newest group that a purge may take.
+    fn purge_end(&self, durable: i64, retain: u64) -> Result<Option<[u8; 8]>, StorageError> {
+        let mut read = ReadOptions::default();
+        read.fill_cache(false);
+        let mut iter = self.db.raw_iterator_opt(read);
+        iter.seek_for_prev(key(durable));
+        let mut kept = 0;
+        while let Some((found, group)) = iter.item() {
+            if kept >= retain {
+                return Ok(<[u8; 8]>::try_from(found).ok());
+            }
+            let mut txns = Txns::new(group);
+            while let Some((zxid, _)) = txns.next().map_err(|_| self.malformed(durable))? {
+                kept += u64::from(zxid <= durable);
+            }
+            iter.prev();
+        }
+        checked(&iter, &self.dir)?;
+        Ok(None)
+    }
+
+    fn malformed(&self, zxid: i64) -> StorageError {
+        damaged(
+            &self.dir,
+            format!("the group at zxid 0x{zxid:x} is malformed"),
+        )
+    }
+}
+
+/// The keys of the log, one after the other.
+struct Groups<'a> {
+    shared: &'a Shared,
+    iter: DBRawIterator<'a>,
+}
+
+impl Groups<'_> {
+    fn current(&self) -> Result<Option<(i64, &[u8])>, StorageError> {
+        let Some((found, group)) = self.iter.item() else {
+            checked(&self.iter, &self.shared.dir)?;
+            return Ok(None);
+        };
+        match found.try_into() {
+            Ok(bytes) => Ok(Some((i64::from_be_bytes(bytes), group))),
+            Err(_) => Err(damaged(&self.shared.dir, "a key is not a zxid".to_owned())),
+        }
+    }
+}
+
+/// See `LogHandle::read_from`.
+pub struct LogReader<'a> {
+    from: i64,
+    position: usize,
+    groups: Groups<'a>,
+}
+
+impl LogReader<'_> {
+    /// The next transaction and its zxid; `None` at the end of the log.
+    #[expect(clippy::should_implement_trait, reason = "lends what it returns")]
+    pub fn next(&mut self) -> Result<Option<(i64, &[u8])>, StorageError> {
+        loop {
+            let Some((last, group)) = self.groups.current()? else {
+                return Ok(None);
+            };
+            let rest = &group[self.position..];
+            let mut txns = Txns::new(rest);
+            let malformed = |_| self.groups.shared.malformed(last);
+            match txns.next().map_err(malformed)? {
+                None => {
+                    self.position = 0;
+                    self.groups.iter.next();
+                }
+                Some((zxid, _)) => {
+                    let len = rest.len() - txns.rest_len();
+                    let start = self.position + 4;
+                    self.position += len;
+                    if zxid >= self.from {
+                        let end = self.position;
+                        let (_, group) = self.groups.current()?.expect("did not move");
+                        return Ok(Some((zxid, &group[start..end])));
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn key(zxid: i64) -> [u8; 8] {
+    zxid.to_be_bytes()
+}
+
+fn last_key(db: &DB, dir: &Path) -> Result<Option<i64>, StorageError> {
+    let mut iter = db.raw_iterator();
+    iter.seek_to_last();
+    match iter.key().map(<[u8; 8]>::try_from) {
+        Some(Ok(bytes)) => Ok(Some(i64::from_be_bytes(bytes))),
+        Some(Err(_)) => Err(damaged(dir, "a key is not a zxid".to_owned())),
+        None => checked(&iter, dir).map(|()| None),
+    }
+}
+
+/// An iterator that ended may have ended at damage.
+fn checked(iter: &DBRawIterator<'_>, dir: &Path) -> Result<(), StorageError> {
+    iter.status()
+        .map_err(|e| failed("reading the log", dir, &e))
+}
+
+fn damaged(place: &Path, why: String) -> StorageError {
+    StorageError::Damaged {
+        what: "the log",
+        place: place.to_path_buf(),
+        why,
+        advice: ADVICE_DAMAGED,
+    }
+}
+
+fn failed(doing: &'static str, dir: &Path, error: &rocksdb::Error) -> StorageError {
+    let corrupt = error.kind() == ErrorKind::Corruption;
+    StorageError::store(doing, "the log", dir, corrupt, error.to_string())
+}
+
+/// While opening, a file that is not there is damage, not an I/O error.
+fn open_failed(dir: &Path, error: &rocksdb::Error) -> StorageError {
+    let text = error.to_string();
+    let corrupt = error.kind() != ErrorKind::IOError || text.contains("No such file");
+    StorageError::store("opening the log", "the log", dir, corrupt, text)
+}
+
+fn options(dir: &Path) -> Options {
+    let mut table = BlockBasedOptions::default();
+    table.set_block_size(16 << 10);
+    table.set_block_cache(&Cache::new_lru_cache(1 << 20));
+    table.set_format_version(6);
+
+    let mut options = Options::default();
+    // With an existing store, a missing CURRENT is damage and not a reason to begin anew.
+    options.create_if_missing(super::is_new_store(dir));
+    options.set_paranoid_checks(true);
+    options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
+    options.set_track_and_verify_wals_in_manifest(true);
+    options.set_recycle_log_file_num(4);
+    options.set_write_buffer_size(MEMTABLE_BYTES);
+    options.set_max_write_buffer_number(3);
+    options.set_allow_concurrent_memtable_write(false);
+    options.set_compression_type(DBCompressionType::None);
+    options.set_block_based_table_factory(&table);
+    // Purging deletes files below level 0 only: move them down soon (a move, not a rewrite).
+    options.set_level_zero_file_num_compaction_trigger(2);
+    options.set_target_file_size_base(MEMTABLE_BYTES as u64);
+    options.set_max_background_jobs(2);
+    options.set_max_open_files(64);
+    super::quiet!(options);
+    options
+}

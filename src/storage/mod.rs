@@ -1,0 +1,199 @@
+//! Storage: what durable means, and the public face of it.
+//!
+//! The tree in memory is the primary copy. Two stores make it durable: the **log** holds every
+//! acknowledged transaction since the last checkpoint, synced before the acknowledgement; the
+//! **state** holds the tree as of one exact zxid, the marker, brought up to date in the background.
+//! A restart is: state, then the log after its marker. Rules that hold at every instant:
+//!
+//! - What `Log::append` returned `Ok` for survives a power failure (with `force_sync`).
+//! - The state is never ahead of the log, and the log has no hole behind the state's marker.
+//! - Lost or damaged data is an error that says so, never a shorter log or a partial tree.
+//! - After a failed write nothing is written any more; the process stops and starts again.
+//!
+//! All calls block: they belong on threads of their own. This module knows no tree, no session and
+//! no socket: to it a transaction is bytes with a zxid. Answers to Java's `FileTxnSnapLog`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+mod epochs;
+mod error;
+pub mod group;
+mod layout;
+mod lock;
+mod mark;
+mod memory;
+mod record;
+mod room;
+mod small;
+
+/// What both stores want: as few threads, files and lines of text as RocksDB can do with.
+macro_rules! quiet {
+    ($options:ident) => {
+        $options.set_log_level(LogLevel::Warn);
+        $options.set_max_log_file_size(1 << 20);
+        $options.set_keep_log_file_num(2);
+        $options.set_stats_dump_period_sec(0);
+        $options.set_stats_persist_period_sec(0);
+        $options.set_manifest_preallocation_size(64 << 10);
+        $options.set_max_manifest_file_size(4 << 20);
+        $options.set_skip_stats_update_on_db_open(true);
+        $options.set_table_cache_num_shard_bits(0);
+    };
+}
+use quiet;
+
+mod log;
+mod state;
+
+pub use epochs::Epochs;
+pub use error::{DirectoryKind, StorageError};
+pub use log::{Log, LogHandle, LogReader};
+pub use record::NodeRecord;
+pub use room::Room;
+pub use state::{CheckpointBatch, State};
+
+/// Where and how to store.
+#[derive(Clone, Debug)]
+pub struct StorageConfig {
+    pub data_dir: PathBuf,
+    pub data_log_dir: PathBuf,
+    /// `forceSync`: sync before `append` returns. Off is unsafe.
+    pub force_sync: bool,
+    /// `zookeeper.datadir.autocreate`.
+    pub autocreate: bool,
+    /// `fsync.warningthresholdms`.
+    pub fsync_warning_threshold_ms: u64,
+}
+
+impl StorageConfig {
+    /// Java's defaults for one directory.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        let data_dir = data_dir.into();
+        Self {
+            data_log_dir: data_dir.clone(),
+            data_dir,
+            force_sync: true,
+            autocreate: true,
+            fsync_warning_threshold_ms: 1000,
+        }
+    }
+}
+
+/// Takes what is read while opening. Calls come in this order: ACLs, sessions, nodes (parents
+/// before children), the marker, then the transactions after it. An error stops the start.
+pub trait Restore {
+    fn acl(&mut self, id: u32, bytes: &[u8]) -> Result<(), String>;
+    fn session(&mut self, id: i64, timeout_ms: i32);
+    fn node(&mut self, path: &str, node: NodeRecord<'_>) -> Result<(), String>;
+    fn marker(&mut self, zxid: i64);
+    fn txn(&mut self, zxid: i64, bytes: &[u8]) -> Result<(), String>;
+}
+
+/// An open store. Log and state go to threads of their own; the directories stay locked until the
+/// last of them is dropped.
+pub struct Storage {
+    pub log: Log,
+    pub state: State,
+    pub epochs: Epochs,
+    pub room: Room,
+    pub opened: Opened,
+}
+
+/// What opening found, for the log line and the metrics.
+#[derive(Clone, Copy, Debug)]
+pub struct Opened {
+    pub marker: i64,
+    pub last_zxid: i64,
+    pub replayed: u64,
+    pub took: Duration,
+}
+
+impl Storage {
+    pub fn split(self) -> (Log, State) {
+        (self.log, self.state)
+    }
+}
+
+/// Opens the store, or makes a new one, and hands its content to `into`.
+pub fn open(config: &StorageConfig, into: &mut dyn Restore) -> Result<Storage, StorageError> {
+    let begin = Instant::now();
+    memory::tame_malloc();
+    let layout = layout::prepare(config)?;
+    let room = Room::prepare(&layout.log);
+    if !config.force_sync {
+        tracing::warn!("forceSync is off: acknowledged writes are lost when the machine fails");
+    }
+    let epochs = Epochs::open(&layout.state)?;
+    let locks = Arc::new(layout.locks);
+    let log = Log::open(&layout.log, config, Arc::clone(&locks))?;
+    let state = State::open(&layout.state, config, log.handle(), locks)?;
+    let marker = state.durable_zxid();
+    check_pair(&layout.log, &log.handle(), marker)?;
+
+    state.restore(into)?;
+    let replayed = replay(&layout.log, &log.handle(), marker, into)?;
+    room.settle();
+    memory::give_back();
+    let opened = Opened {
+        marker,
+        last_zxid: log.last_zxid(),
+        replayed,
+        took: begin.elapsed(),
+    };
+    Ok(Storage {
+        log,
+        state,
+        epochs,
+        room,
+        opened,
+    })
+}
+
+/// A state ahead of the log or a gap between them means that one of them is not what it was.
+fn check_pair(dir: &Path, log: &LogHandle, marker: i64) -> Result<(), StorageError> {
+    let (purged, last) = (log.purged_zxid(), log.last_zxid());
+    let why = if last < marker {
+        format!("the log ends at zxid 0x{last:x}, the state is already at 0x{marker:x}")
+    } else if marker < purged {
+        format!("the state is at zxid 0x{marker:x}, the log begins after 0x{purged:x}")
+    } else {
+        return Ok(());
+    };
+    Err(StorageError::Damaged {
+        what: "the pair of log and state",
+        place: dir.to_path_buf(),
+        why,
+        advice: error::ADVICE_PAIR,
+    })
+}
+
+fn replay(
+    dir: &Path,
+    log: &LogHandle,
+    marker: i64,
+    into: &mut dyn Restore,
+) -> Result<u64, StorageError> {
+    let mut replayed = 0;
+    let mut reader = log.read_from(marker + 1);
+    while let Some((zxid, txn)) = reader.next()? {
+        into.txn(zxid, txn).map_err(|why| StorageError::Restore {
+            place: dir.to_path_buf(),
+            why: format!("transaction 0x{zxid:x}: {why}"),
+        })?;
+        replayed += 1;
+    }
+    Ok(replayed)
+}
+
+/// Whether a store's directory holds nothing yet.
+fn is_new_store(dir: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return true;
+    };
+    !entries.flatten().any(|entry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        name.ends_with(".sst") || name.ends_with(".log") || name.starts_with("MANIFEST")
+    })
+}
