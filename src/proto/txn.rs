@@ -133,7 +133,7 @@ pub struct CreateSessionTxn {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CloseSessionTxn<'a> {
     #[serde(borrow)]
-    pub paths_to_delete: Vec<Text<'a>>,
+    pub paths2_delete: Vec<Text<'a>>,
 }
 
 /// A request that failed and took a zxid all the same.
