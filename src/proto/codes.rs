@@ -153,7 +153,9 @@ named_numbers! {
     /// State of the connection as a notification tells it; a server says
     /// `SYNC_CONNECTED` only.
     KeeperState {
+        UNKNOWN = -1,
         DISCONNECTED = 0,
+        NO_SYNC_CONNECTED = 1,
         SYNC_CONNECTED = 3,
         AUTH_FAILED = 4,
         CONNECTED_READ_ONLY = 5,

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Compares the committed golden files, which the Rust tests read, with what the Java release of ZK_VERSION says.
+#   run.sh            fails when they differ
+#   run.sh --update   writes them anew
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../lib/env.sh"
+
+cp=$(java_classpath "$ZK_VERSION")
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+failed=0
+
+# compare KIND FILE
+compare() {
+  java -cp "$cp" "$compat_root/golden/Golden.java" "$1" > "$out/$1.txt"
+  [ "$(wc -l < "$out/$1.txt")" -ge 100 ] || die "only $(wc -l < "$out/$1.txt") lines of $1"
+  if [ "${mode:-}" = --update ]; then
+    cp "$out/$1.txt" "$project_root/$2"
+  elif ! diff -u "$project_root/$2" "$out/$1.txt"; then
+    failed=1
+  fi
+}
+
+mode=${1:-}
+compare records tests/records/golden.txt
+compare text jute/tests/java-text.txt
+[ "$failed" = 0 ] || die "the golden files differ from ZooKeeper $ZK_VERSION"
+echo "golden: $ZK_VERSION agrees with $(cat "$project_root/tests/records/golden.txt" "$project_root/jute/tests/java-text.txt" | wc -l) lines"
