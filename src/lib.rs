@@ -1,5 +1,8 @@
 //! Ferrokeeper.
 
 pub mod auth;
+pub mod ids;
+pub mod ops;
 pub mod proto;
-pub mod storage;
+pub mod session;
+pub mod tree;

@@ -1,0 +1,26 @@
+//! check: only inside a multi.
+
+use super::write::{WriteContext, next_version};
+use super::{put, required};
+use crate::auth::perm;
+use crate::proto::client::{CheckVersionRequest};
+use crate::proto::{ErrorCode, OpCode};
+use crate::tree::path;
+
+pub(super) fn check(
+    ctx: &mut WriteContext<'_>,
+    request: &CheckVersionRequest<'_>,
+    out: &mut Vec<u8>,
+) -> Result<OpCode, ErrorCode> {
+    ctx.check_session()?;
+    let path = required(&request.path)?;
+    if !path::is_valid(path) {
+        return Err(ErrorCode::BAD_ARGUMENTS);
+    }
+    let node = ctx.node(path)?;
+    ctx.allow(&node, perm::READ)?;
+    let next = next_version(node.version, request.version)?;
+    put(out, &request.path);
+    put(out, &next);
+    Ok(OpCode::CHECK)
+}

@@ -1,0 +1,166 @@
+//! multi: several writes as one transaction, all or nothing. (multiRead is in `read`: it writes nothing.)
+
+use super::apply::{Applied, Apply, apply_one};
+use super::write::{Refusal, WriteContext};
+use super::{Observer, check_version, create, delete, put, set_data};
+use crate::proto::client::{CheckVersionRequest, CreateRequest, CreateTtlRequest, DeleteRequest, GetChildrenRequest, GetDataRequest, MultiHeader, SetDataRequest};
+use crate::proto::{ErrorCode, OpCode};
+use crate::proto::txn::{ErrorTxn, MultiTxn};
+
+pub(super) enum Request<'a> {
+    Create(OpCode, CreateRequest<'a>),
+    CreateTtl(OpCode, CreateTtlRequest<'a>),
+    Delete(DeleteRequest<'a>),
+    SetData(SetDataRequest<'a>),
+    Check(CheckVersionRequest<'a>),
+}
+
+/// A read inside multiRead.
+pub(super) enum ReadRequest<'a> {
+    Data(GetDataRequest<'a>),
+    Children(GetChildrenRequest<'a>),
+}
+
+/// Reads the operations up to the end mark. Anything that upstream's reader stumbles over refuses the whole.
+pub(super) fn decode(body: &[u8]) -> Result<Vec<Request<'_>>, Refusal> {
+    let mut rest = body;
+    let mut requests = Vec::new();
+    loop {
+        let header: MultiHeader = jute::read(&mut rest)?;
+        if header.done {
+            return Ok(requests);
+        }
+        requests.push(match header.op {
+            OpCode::CREATE | OpCode::CREATE2 | OpCode::CREATE_CONTAINER => {
+                let request: CreateRequest<'_> = jute::read(&mut rest)?;
+                let plain = create::is_known_flag(request.flags) && !create::is_ttl_flag(request.flags);
+                if !plain || request.acl.is_none() {
+                    return Err(Refusal::Undecodable);
+                }
+                let container = request.flags == create::FLAG_CONTAINER;
+                Request::Create(if container { OpCode::CREATE_CONTAINER } else { header.op }, request)
+            }
+            OpCode::CREATE_TTL => {
+                let request: CreateTtlRequest<'_> = jute::read(&mut rest)?;
+                let op = match request.flags {
+                    create::FLAG_CONTAINER => OpCode::CREATE_CONTAINER,
+                    flags if create::is_ttl_flag(flags) => OpCode::CREATE_TTL,
+                    _ => OpCode::CREATE,
+                };
+                Request::CreateTtl(op, request)
+            }
+            OpCode::DELETE => Request::Delete(jute::read(&mut rest)?),
+            OpCode::SET_DATA => Request::SetData(jute::read(&mut rest)?),
+            OpCode::CHECK => Request::Check(jute::read(&mut rest)?),
+            _ => return Err(Refusal::Undecodable),
+        });
+    }
+}
+
+/// The same for multiRead.
+pub(super) fn decode_reads(body: &[u8]) -> Result<Vec<ReadRequest<'_>>, ErrorCode> {
+    let undecodable = |_| ErrorCode::MARSHALLING_ERROR;
+    let mut rest = body;
+    let mut requests = Vec::new();
+    loop {
+        let header: MultiHeader = jute::read(&mut rest).map_err(undecodable)?;
+        if header.done {
+            return Ok(requests);
+        }
+        requests.push(match header.op {
+            OpCode::GET_DATA => ReadRequest::Data(jute::read(&mut rest).map_err(undecodable)?),
+            OpCode::GET_CHILDREN => ReadRequest::Children(jute::read(&mut rest).map_err(undecodable)?),
+            _ => return Err(ErrorCode::MARSHALLING_ERROR),
+        });
+    }
+}
+
+/// After the first failure the rest is not looked at, and nothing of the multi stays promised.
+pub(super) fn check(
+    ctx: &mut WriteContext<'_>,
+    requests: &[Request<'_>],
+    out: &mut Vec<u8>,
+) -> Result<OpCode, ErrorCode> {
+    ctx.pending.begin();
+    let mut failed = false;
+    put(out, &(requests.len() as i32));
+    for request in requests {
+        let type_at = out.len();
+        put(out, &0i32);
+        put(out, &0i32);
+        let record_at = out.len();
+        let outcome = if failed {
+            Err(ErrorCode::RUNTIME_INCONSISTENCY)
+        } else {
+            check_one(ctx, request, out)
+        };
+        if outcome == Err(ErrorCode::MARSHALLING_ERROR) {
+            ctx.pending.roll_back();
+            return Err(ErrorCode::MARSHALLING_ERROR);
+        }
+        let op = outcome.unwrap_or_else(|err| {
+            failed = true;
+            out.truncate(record_at);
+            put(out, &ErrorTxn { err });
+            OpCode::ERROR
+        });
+        let len = (out.len() - record_at) as i32;
+        out[type_at..type_at + 4].copy_from_slice(&op.0.to_be_bytes());
+        out[type_at + 4..record_at].copy_from_slice(&len.to_be_bytes());
+    }
+    if failed {
+        ctx.pending.roll_back();
+    } else {
+        ctx.pending.keep();
+    }
+    Ok(OpCode::MULTI)
+}
+
+fn check_one(ctx: &mut WriteContext<'_>, request: &Request<'_>, out: &mut Vec<u8>) -> Result<OpCode, ErrorCode> {
+    match request {
+        Request::Create(op, r) => create::check(ctx, *op, &create::Request::from(r), out),
+        Request::CreateTtl(op, r) => {
+            let mut parts = create::Request::from(r);
+            if *op != OpCode::CREATE_TTL {
+                parts.ttl = -1;
+            }
+            create::check(ctx, *op, &parts, out)
+        }
+        Request::Delete(r) => delete::check(ctx, r, out),
+        Request::SetData(r) => set_data::check(ctx, r, out),
+        Request::Check(r) => check_version::check(ctx, r, out),
+    }
+}
+
+/// A multi with one failed entry does nothing: every entry then reports an error, 0 before the failed one.
+pub(super) fn apply<'a>(cx: &mut Apply<'_, impl Observer>, body: &'a [u8]) -> Result<Applied<'a>, jute::Error> {
+    let mut rest = body;
+    let count: i32 = jute::read(&mut rest)?;
+    let failed = has_failed(body)?;
+    let mut results = Vec::new();
+    let mut behind = false;
+    for _ in 0..count {
+        let op: OpCode = jute::read(&mut rest)?;
+        let record: Record<'a> = jute::read(&mut rest)?;
+        let record = record.0;
+        if !failed {
+            results.push((op, apply_one(cx, op, record)?));
+        } else if op == OpCode::ERROR {
+            behind = true;
+            results.push((op, apply_one(cx, op, record)?));
+        } else {
+            let code = if behind { ErrorCode::RUNTIME_INCONSISTENCY } else { ErrorCode::OK };
+            results.push((OpCode::ERROR, Applied::Error(code)));
+        }
+    }
+    Ok(Applied::Multi(results))
+}
+
+fn has_failed(body: &[u8]) -> Result<bool, jute::Error> {
+    let txn: MultiTxn<'_> = jute::from_slice(body)?;
+    Ok(txn.txns.iter().any(|t| t.op == OpCode::ERROR))
+}
+
+/// The bytes of one entry, borrowed for as long as the transaction.
+#[derive(serde::Deserialize)]
+struct Record<'a>(#[serde(borrow)] &'a [u8]);

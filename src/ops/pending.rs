@@ -1,0 +1,142 @@
+//! What prep has promised and nobody has applied yet, laid over the tree: later requests are judged as if the
+//! earlier ones were done. Answers to `ChangeRecord` and the outstanding changes of `ZooKeeperServer`.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
+use crate::ids::SessionId;
+use crate::tree::acl::AclList;
+use crate::tree::{Kind, Tree, path};
+
+/// A node as it will be once everything before is applied.
+#[derive(Clone)]
+pub struct Change {
+    zxid: i64,
+    pub exists: bool,
+    pub kind: Kind,
+    pub version: i32,
+    /// The raw counter.
+    pub cversion: i32,
+    pub aversion: i32,
+    pub children: u32,
+    pub data_len: usize,
+    pub acl: AclList,
+}
+
+impl Change {
+    pub fn new_node(kind: Kind, acl: AclList, data_len: usize) -> Change {
+        Change { zxid: 0, exists: true, kind, version: 0, cversion: 0, aversion: 0, children: 0, data_len, acl }
+    }
+}
+
+#[derive(Default)]
+pub struct Pending {
+    changes: HashMap<Arc<str>, Change, RandomState>,
+    order: VecDeque<(i64, Arc<str>)>,
+    /// While a multi is judged: what its operations replaced, newest last.
+    undo: Option<Vec<(Arc<str>, Option<Change>)>>,
+}
+
+impl Pending {
+    /// The node as later requests see it; `None` when it is not there.
+    pub fn get(&self, tree: &Tree, path: &str) -> Option<Change> {
+        let path = path::shown(path);
+        if !self.changes.is_empty()
+            && let Some(change) = self.changes.get(path)
+        {
+            return change.exists.then(|| change.clone());
+        }
+        let node = tree.get(path)?;
+        Some(Change {
+            zxid: 0,
+            exists: true,
+            kind: tree.kind(node),
+            version: node.version,
+            cversion: node.cversion(),
+            aversion: node.aversion,
+            children: node.child_count(),
+            data_len: node.data_len(),
+            acl: tree.acl(node).clone(),
+        })
+    }
+
+    /// The root has one entry, whether it was named "" or "/".
+    pub fn put(&mut self, zxid: i64, path: &str, mut change: Change) {
+        change.zxid = zxid;
+        let path = path::shown(path);
+        let (key, before) = match self.changes.get_key_value(path) {
+            Some((key, _)) => (key.clone(), None),
+            None => (Arc::from(path), Some(())),
+        };
+        let old = self.changes.insert(key.clone(), change);
+        debug_assert_eq!(old.is_none(), before.is_some());
+        if let Some(undo) = &mut self.undo {
+            undo.push((key.clone(), old));
+        }
+        self.order.push_back((zxid, key));
+    }
+
+    pub fn delete(&mut self, zxid: i64, path: &str, mut change: Change) {
+        change.exists = false;
+        self.put(zxid, path, change);
+    }
+
+    pub fn begin(&mut self) {
+        self.undo = Some(Vec::new());
+    }
+
+    pub fn keep(&mut self) {
+        self.undo = None;
+    }
+
+    /// Takes everything back since [`Pending::begin`].
+    pub fn roll_back(&mut self) {
+        for (path, old) in self.undo.take().unwrap_or_default().into_iter().rev() {
+            self.order.pop_back();
+            match old {
+                Some(change) => self.changes.insert(path, change),
+                None => self.changes.remove(&path),
+            };
+        }
+    }
+
+    /// Everything up to `zxid` is in the tree now.
+    pub fn applied(&mut self, zxid: i64) {
+        while let Some((at, _)) = self.order.front() {
+            if *at > zxid {
+                break;
+            }
+            let Some((at, path)) = self.order.pop_front() else { break };
+            if self.changes.get(&path).is_some_and(|c| c.zxid == at) {
+                self.changes.remove(&path);
+            }
+        }
+    }
+
+    /// The ephemerals that a session will have.
+    pub fn ephemerals(&self, tree: &Tree, session: SessionId) -> Vec<String> {
+        let mut paths: Vec<String> = tree
+            .ephemerals_of(session)
+            .map(|id| tree.path_of(id))
+            .filter(|path| self.changes.get(path.as_str()).is_none_or(|c| c.exists))
+            .collect();
+        for (path, change) in &self.changes {
+            let owned = change.exists && change.kind == Kind::Ephemeral(session.0);
+            if owned && tree.get(path).is_none_or(|n| tree.kind(n) != change.kind) {
+                paths.push(path.to_string());
+            }
+        }
+        paths
+    }
+
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+}

@@ -1,0 +1,43 @@
+//! setACL.
+
+use super::apply::{Applied, Apply};
+use super::write::{WriteContext, next_version, put_acl};
+use super::{Observer, put, required};
+use crate::auth::perm;
+use crate::proto::client::{SetAclRequest};
+use crate::proto::{ErrorCode, OpCode};
+use crate::proto::txn::SetAclTxn;
+use crate::tree::acl::{self, AclList};
+use crate::tree::path;
+
+pub(super) fn check(
+    ctx: &mut WriteContext<'_>,
+    request: &SetAclRequest<'_>,
+    out: &mut Vec<u8>,
+) -> Result<OpCode, ErrorCode> {
+    ctx.check_session()?;
+    let path = required(&request.path)?;
+    if !path::is_valid(path) {
+        return Err(ErrorCode::BAD_ARGUMENTS);
+    }
+    let acl = ctx.fix_up(request.acl.as_ref())?;
+    let mut node = ctx.node(path)?;
+    ctx.allow(&node, perm::ADMIN)?;
+    node.aversion = next_version(node.aversion, request.version)?;
+    put(out, &request.path);
+    put_acl(out, &acl);
+    put(out, &node.aversion);
+    node.acl = acl;
+    ctx.pending.put(ctx.zxid, path, node);
+    Ok(OpCode::SET_ACL)
+}
+
+pub(super) fn apply<'a>(cx: &mut Apply<'_, impl Observer>, body: &'a [u8]) -> Result<Applied<'a>, jute::Error> {
+    let txn: SetAclTxn<'_> = jute::from_slice(body)?;
+    let Some(id) = cx.tree.find(txn.path.or_empty()) else {
+        return Ok(Applied::Error(ErrorCode::NO_NODE));
+    };
+    let acl = AclList::from_iter(txn.acl.as_deref().unwrap_or_default().iter().map(acl::from_wire));
+    cx.tree.set_acl(id, acl, txn.version);
+    Ok(Applied::Stat(cx.tree.stat(cx.tree.node(id))))
+}

@@ -1,0 +1,255 @@
+//! Sessions that this server tracks: who is alive, and until when. Answers to `SessionTrackerImpl` and
+//! `ExpiryQueue`.
+//!
+//! Time comes as an argument, in milliseconds of one monotonic clock. A touch is one store into the session;
+//! the buckets are put right when they fall due, so that a ping costs nothing shared.
+
+pub mod password;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU32, Ordering};
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+
+use crate::ids::{ConnId, SessionId};
+
+#[derive(Debug)]
+pub struct Session {
+    pub id: SessionId,
+    timeout_ms: AtomicI32,
+    expires_at_ms: AtomicI64,
+    /// Its end is decided: later requests are refused.
+    closing: AtomicBool,
+    /// The connection that speaks for it, plus one; 0 is none.
+    conn: AtomicU32,
+}
+
+impl Session {
+    pub fn timeout_ms(&self) -> i32 {
+        self.timeout_ms.load(Ordering::Relaxed)
+    }
+
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    /// True for the caller that closes it first.
+    pub fn begin_closing(&self) -> bool {
+        !self.closing.swap(true, Ordering::AcqRel)
+    }
+
+    /// The connection that spoke for the session so far.
+    pub fn attach(&self, conn: ConnId) -> Option<ConnId> {
+        Self::decode(self.conn.swap(conn.0 + 1, Ordering::AcqRel))
+    }
+
+    /// Lets go, unless another connection took over meanwhile.
+    pub fn detach(&self, conn: ConnId) {
+        let _ = self.conn.compare_exchange(conn.0 + 1, 0, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
+    pub fn conn(&self) -> Option<ConnId> {
+        Self::decode(self.conn.load(Ordering::Acquire))
+    }
+
+    fn decode(raw: u32) -> Option<ConnId> {
+        raw.checked_sub(1).map(ConnId)
+    }
+
+    pub fn expires_at_ms(&self) -> i64 {
+        self.expires_at_ms.load(Ordering::Relaxed)
+    }
+}
+
+#[derive(Default)]
+struct Table {
+    by_id: HashMap<SessionId, Arc<Session>, RandomState>,
+    /// Sessions by the time at which to look at them again; never later than they expire.
+    buckets: BTreeMap<i64, Vec<Arc<Session>>>,
+    next_id: i64,
+}
+
+pub struct Sessions {
+    tick_ms: i64,
+    table: Mutex<Table>,
+}
+
+impl Sessions {
+    /// `server` is the low byte of the server's number, `wall_ms` the clock that makes ids differ over restarts.
+    pub fn new(tick_ms: i32, server: u8, wall_ms: i64) -> Sessions {
+        let first = (i64::from(server) << 56) | ((wall_ms << 16) & 0x00ff_ffff_ffff_0000);
+        // The one value that means "container" is no session's.
+        let next_id = if first == i64::MIN { first + 1 } else { first };
+        let table = Table { next_id, ..Table::default() };
+        Sessions { tick_ms: i64::from(tick_ms), table: Mutex::new(table) }
+    }
+
+    /// The end of the bucket in which a session that is touched now expires.
+    fn bucket(&self, at_ms: i64) -> i64 {
+        (at_ms.div_euclid(self.tick_ms) + 1) * self.tick_ms
+    }
+
+    pub fn new_id(&self) -> SessionId {
+        let mut table = self.table.lock();
+        let id = table.next_id;
+        table.next_id += 1;
+        SessionId(id)
+    }
+
+    /// Starts to track a session; one that is tracked already is only touched.
+    pub fn track(&self, id: SessionId, timeout_ms: i32, now_ms: i64) -> Arc<Session> {
+        let expires = self.bucket(now_ms + i64::from(timeout_ms));
+        let mut table = self.table.lock();
+        if let Some(session) = table.by_id.get(&id).cloned() {
+            drop(table);
+            self.touch_with(&session, timeout_ms, now_ms);
+            return session;
+        }
+        let session = Arc::new(Session {
+            id,
+            timeout_ms: AtomicI32::new(timeout_ms),
+            expires_at_ms: AtomicI64::new(expires),
+            closing: AtomicBool::new(false),
+            conn: AtomicU32::new(0),
+        });
+        table.by_id.insert(id, session.clone());
+        table.buckets.entry(expires).or_default().push(session.clone());
+        session
+    }
+
+    pub fn get(&self, id: SessionId) -> Option<Arc<Session>> {
+        self.table.lock().by_id.get(&id).cloned()
+    }
+
+    pub fn remove(&self, id: SessionId) -> Option<Arc<Session>> {
+        self.table.lock().by_id.remove(&id)
+    }
+
+    pub fn touch(&self, session: &Session, now_ms: i64) {
+        let expires = self.bucket(now_ms + i64::from(session.timeout_ms()));
+        // Concurrent touches differ by less than a tick; the bucket only moves forward.
+        if expires > session.expires_at_ms() {
+            session.expires_at_ms.store(expires, Ordering::Relaxed);
+        }
+    }
+
+    /// A reconnect may shorten the timeout, and with it the time to the next look.
+    pub fn touch_with(&self, session: &Arc<Session>, timeout_ms: i32, now_ms: i64) {
+        let shorter = timeout_ms < session.timeout_ms();
+        session.timeout_ms.store(timeout_ms, Ordering::Relaxed);
+        let expires = self.bucket(now_ms + i64::from(timeout_ms));
+        session.expires_at_ms.store(expires, Ordering::Relaxed);
+        if shorter {
+            self.table.lock().buckets.entry(expires).or_default().push(session.clone());
+        }
+    }
+
+    /// When to call [`Sessions::expired`] next.
+    pub fn next_deadline_ms(&self, now_ms: i64) -> i64 {
+        self.bucket(now_ms)
+    }
+
+    /// Sessions whose time is up, in no order. They stay tracked, and closing, until they are removed.
+    pub fn expired(&self, now_ms: i64, out: &mut Vec<Arc<Session>>) {
+        let mut table = self.table.lock();
+        while let Some(entry) = table.buckets.first_entry() {
+            if *entry.key() > now_ms {
+                break;
+            }
+            for session in entry.remove() {
+                if session.is_closing() || table.by_id.get(&session.id).is_none_or(|s| !Arc::ptr_eq(s, &session)) {
+                    continue;
+                }
+                let expires = session.expires_at_ms();
+                if expires > now_ms {
+                    table.buckets.entry(expires).or_default().push(session);
+                } else {
+                    out.push(session);
+                }
+            }
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.table.lock().by_id.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Every session with the time at which it expires.
+    pub fn snapshot(&self) -> Vec<(SessionId, i64)> {
+        self.table.lock().by_id.values().map(|s| (s.id, s.expires_at_ms())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expired(sessions: &Sessions, now: i64) -> Vec<i64> {
+        let mut out = Vec::new();
+        sessions.expired(now, &mut out);
+        out.into_iter().map(|s| s.id.0).collect()
+    }
+
+    #[test]
+    fn expires_between_timeout_and_timeout_plus_tick() {
+        let sessions = Sessions::new(1000, 1, 0);
+        sessions.track(SessionId(7), 3000, 500);
+        assert_eq!(expired(&sessions, 3500), [0i64; 0]);
+        assert_eq!(expired(&sessions, 3999), [0i64; 0]);
+        assert_eq!(expired(&sessions, 4000), [7]);
+    }
+
+    #[test]
+    fn a_touch_moves_the_end() {
+        let sessions = Sessions::new(1000, 1, 0);
+        let session = sessions.track(SessionId(7), 3000, 0);
+        sessions.touch(&session, 2500);
+        assert_eq!(expired(&sessions, 4000), [0i64; 0]);
+        assert_eq!(expired(&sessions, 6000), [7]);
+    }
+
+    #[test]
+    fn a_shorter_timeout_counts_at_once() {
+        let sessions = Sessions::new(1000, 1, 0);
+        let session = sessions.track(SessionId(7), 60_000, 0);
+        sessions.touch_with(&session, 2000, 0);
+        assert_eq!(expired(&sessions, 3000), [7]);
+    }
+
+    #[test]
+    fn a_session_that_is_closing_is_not_expired_again() {
+        let sessions = Sessions::new(1000, 1, 0);
+        let session = sessions.track(SessionId(7), 2000, 0);
+        assert!(session.begin_closing());
+        assert!(!session.begin_closing());
+        assert_eq!(expired(&sessions, 10_000), [0i64; 0]);
+    }
+
+    #[test]
+    fn the_last_connection_holds_the_session() {
+        let sessions = Sessions::new(1000, 1, 0);
+        let session = sessions.track(SessionId(7), 2000, 0);
+        assert_eq!(session.attach(ConnId(0)), None);
+        assert_eq!(session.attach(ConnId(5)), Some(ConnId(0)));
+        session.detach(ConnId(0));
+        assert_eq!(session.conn(), Some(ConnId(5)));
+        session.detach(ConnId(5));
+        assert_eq!(session.conn(), None);
+    }
+
+    #[test]
+    fn ids_carry_the_server_and_rise() {
+        let sessions = Sessions::new(1000, 0x72, 0x0102_0304_0506);
+        let first = sessions.new_id();
+        assert_eq!(first.0 as u64, 0x7202_0304_0506_0000);
+        assert_eq!(sessions.new_id().0, first.0 + 1);
+        assert_ne!(Sessions::new(1000, 0x80, 0).new_id().0, i64::MIN);
+    }
+}

@@ -1,0 +1,227 @@
+//! Nodes in memory: a slab of fixed-size entries in chunks, so that growing never moves or pauses anything.
+//!
+//! Answers to `DataNode`. What only a parent needs (its path, its children, their counters) is in a [`Dir`]
+//! that a node gets with its first child and then keeps: most nodes are leaves and pay eight bytes for it.
+
+use std::sync::OnceLock;
+
+/// Index into the slab. Reused after a node is gone, so it is only as good as the lock it was found under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub(super) u32);
+
+impl NodeId {
+    pub const ROOT: NodeId = NodeId(0);
+    pub(super) const NONE: NodeId = NodeId(u32::MAX);
+}
+
+/// The stored `ephemeralOwner` of a container.
+pub const CONTAINER_OWNER: i64 = i64::MIN;
+/// Bits 63 to 56 of the stored owner of a TTL node; bits 39 to 0 hold the milliseconds.
+const TTL_MARK: u64 = 0xff << 56;
+/// The longest time to live that the 40 bits can hold.
+pub const TTL_MS_MAX: i64 = 0xff_ffff_ffff;
+
+/// What a stored `ephemeralOwner` says about its node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Persistent,
+    Ephemeral(i64),
+    Container,
+    Ttl(i64),
+}
+
+impl Kind {
+    /// `extended` is `extendedTypesEnabled`: without it a TTL mark reads as an ordinary session id.
+    pub fn of(owner: i64, extended: bool) -> Kind {
+        match owner {
+            0 => Kind::Persistent,
+            CONTAINER_OWNER => Kind::Container,
+            o if extended && (o as u64) & TTL_MARK == TTL_MARK => Kind::Ttl(o & TTL_MS_MAX),
+            o => Kind::Ephemeral(o),
+        }
+    }
+
+    pub fn owner(self) -> i64 {
+        match self {
+            Kind::Persistent => 0,
+            Kind::Ephemeral(session) => session,
+            Kind::Container => CONTAINER_OWNER,
+            Kind::Ttl(ms) => TTL_MARK as i64 | ms,
+        }
+    }
+
+    pub fn allows_children(self) -> bool {
+        !matches!(self, Kind::Ephemeral(_))
+    }
+}
+
+#[derive(Debug)]
+pub struct Node {
+    pub czxid: i64,
+    pub mzxid: i64,
+    pub ctime: i64,
+    pub mtime: i64,
+    pub owner: i64,
+    pub version: i32,
+    pub aversion: i32,
+    pub acl: u32,
+    name_len: u32,
+    pub(super) parent: NodeId,
+    pub(super) next: NodeId,
+    pub(super) prev: NodeId,
+    pub(super) flags: u8,
+    /// Name, then data, in one allocation.
+    buf: Box<[u8]>,
+    pub(super) dir: Option<Box<Dir>>,
+}
+
+/// The part of a node that has, or once had, children.
+#[derive(Debug)]
+pub struct Dir {
+    /// Without a final slash; the root's is empty, so `path + "/" + name` is right for every child.
+    pub path: Box<str>,
+    pub(super) first: NodeId,
+    pub count: u32,
+    /// Children ever created: the next sequence number.
+    pub cversion: i32,
+    pub pzxid: i64,
+    /// The jute bytes of the list of names, kept until the list changes.
+    pub(super) listing: OnceLock<Box<[u8]>>,
+}
+
+pub(super) const FLAG_NULL_DATA: u8 = 1;
+/// Changed since the last checkpoint was taken.
+pub(super) const FLAG_DIRTY: u8 = 2;
+/// The slot is in use.
+pub(super) const FLAG_LIVE: u8 = 4;
+
+impl Node {
+    pub(super) fn new(name: &str, data: Option<&[u8]>) -> Node {
+        let mut node = Node {
+            czxid: 0,
+            mzxid: 0,
+            ctime: 0,
+            mtime: 0,
+            owner: 0,
+            version: 0,
+            aversion: 0,
+            acl: 0,
+            name_len: name.len() as u32,
+            parent: NodeId::NONE,
+            next: NodeId::NONE,
+            prev: NodeId::NONE,
+            flags: FLAG_LIVE,
+            buf: Box::default(),
+            dir: None,
+        };
+        node.fill(name.as_bytes(), data);
+        node
+    }
+
+    fn fill(&mut self, name: &[u8], data: Option<&[u8]>) {
+        let bytes = data.unwrap_or_default();
+        let mut buf = Vec::with_capacity(name.len() + bytes.len());
+        buf.extend_from_slice(name);
+        buf.extend_from_slice(bytes);
+        self.buf = buf.into_boxed_slice();
+        self.flags = if data.is_none() { self.flags | FLAG_NULL_DATA } else { self.flags & !FLAG_NULL_DATA };
+    }
+
+    pub fn name(&self) -> &str {
+        // SAFETY: `fill` wrote exactly the bytes of a `str` of this length there.
+        unsafe { std::str::from_utf8_unchecked(&self.buf[..self.name_len as usize]) }
+    }
+
+    pub fn data(&self) -> Option<&[u8]> {
+        (self.flags & FLAG_NULL_DATA == 0).then(|| &self.buf[self.name_len as usize..])
+    }
+
+    pub fn data_len(&self) -> usize {
+        self.buf.len() - self.name_len as usize
+    }
+
+    pub(super) fn set_data(&mut self, data: Option<&[u8]>) {
+        let start = self.name_len as usize;
+        match data {
+            Some(new) if new.len() == self.data_len() => {
+                self.buf[start..].copy_from_slice(new);
+                self.flags &= !FLAG_NULL_DATA;
+            }
+            _ => {
+                let old = std::mem::take(&mut self.buf);
+                self.fill(&old[..start], data);
+            }
+        }
+    }
+
+    pub fn child_count(&self) -> u32 {
+        self.dir.as_ref().map_or(0, |d| d.count)
+    }
+
+    /// The raw counter: children ever created.
+    pub fn cversion(&self) -> i32 {
+        self.dir.as_ref().map_or(0, |d| d.cversion)
+    }
+
+    pub fn pzxid(&self) -> i64 {
+        self.dir.as_ref().map_or(self.czxid, |d| d.pzxid)
+    }
+}
+
+const CHUNK: usize = 4096;
+
+/// Nodes by id. A chunk never moves.
+#[derive(Debug, Default)]
+pub(super) struct Slab {
+    chunks: Vec<Vec<Node>>,
+    free: Vec<NodeId>,
+    live: usize,
+}
+
+impl Slab {
+    pub(super) fn insert(&mut self, node: Node) -> NodeId {
+        self.live += 1;
+        if let Some(id) = self.free.pop() {
+            *self.get_mut(id) = node;
+            return id;
+        }
+        if self.chunks.last().is_none_or(|c| c.len() == CHUNK) {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+        }
+        let chunk_index = self.chunks.len() - 1;
+        let chunk = &mut self.chunks[chunk_index];
+        let id = chunk_index * CHUNK + chunk.len();
+        assert!(id < u32::MAX as usize, "more than 2^32 - 1 nodes");
+        chunk.push(node);
+        NodeId(id as u32)
+    }
+
+    pub(super) fn remove(&mut self, id: NodeId) -> Node {
+        self.live -= 1;
+        self.free.push(id);
+        let mut gone = Node::new("", None);
+        gone.flags = 0;
+        std::mem::replace(self.get_mut(id), gone)
+    }
+
+    pub(super) fn get(&self, id: NodeId) -> &Node {
+        &self.chunks[id.0 as usize / CHUNK][id.0 as usize % CHUNK]
+    }
+
+    pub(super) fn get_mut(&mut self, id: NodeId) -> &mut Node {
+        &mut self.chunks[id.0 as usize / CHUNK][id.0 as usize % CHUNK]
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.live
+    }
+
+    pub(super) fn live(&self) -> impl Iterator<Item = (NodeId, &Node)> {
+        self.chunks
+            .iter()
+            .flatten()
+            .enumerate()
+            .filter(|(_, n)| n.flags & FLAG_LIVE != 0)
+            .map(|(i, n)| (NodeId(i as u32), n))
+    }
+}

@@ -1,0 +1,140 @@
+//! The tree as a checkpoint takes it and as it comes back from disk. What a checkpoint writes is what changed
+//! since the last one; it is exact at the tree's last zxid.
+
+use super::acl::AclList;
+use super::node::{FLAG_DIRTY, FLAG_LIVE};
+use super::{Node, NodeId, Tree, path};
+use crate::ids::SessionId;
+
+/// One thing that changed. Removals come before everything else, so that a path that was used again keeps
+/// what it holds now.
+pub enum Changed<'a> {
+    RemovedNode(&'a str),
+    RemovedAcl(u32),
+    Acl(u32, &'a AclList),
+    RemovedSession(SessionId),
+    Session(SessionId, i32),
+    Node(&'a str, &'a Node),
+}
+
+/// What a node is restored from: the counters of a directory included.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StoredNode<'a> {
+    pub czxid: i64,
+    pub mzxid: i64,
+    pub pzxid: i64,
+    pub ctime: i64,
+    pub mtime: i64,
+    pub owner: i64,
+    pub version: i32,
+    pub cversion: i32,
+    pub aversion: i32,
+    pub acl: u32,
+    pub data: Option<&'a [u8]>,
+}
+
+impl Tree {
+    /// Gives every change since the last call, and forgets it.
+    pub fn take_changes(&mut self, mut visit: impl FnMut(Changed<'_>)) {
+        let changes = std::mem::take(&mut self.changes);
+        for path in &changes.removed {
+            visit(Changed::RemovedNode(path));
+        }
+        let acls = std::mem::take(&mut self.acls.dirty);
+        for id in acls {
+            match self.acls.find(id) {
+                Some(list) => visit(Changed::Acl(id, list)),
+                None => visit(Changed::RemovedAcl(id)),
+            }
+        }
+        for session in changes.sessions {
+            match self.sessions.get(&session) {
+                Some(timeout) => visit(Changed::Session(session, *timeout)),
+                None => visit(Changed::RemovedSession(session)),
+            }
+        }
+        for id in changes.nodes {
+            let node = self.slab.get_mut(id);
+            // A slot may be listed twice, for a node that went and one that came.
+            if node.flags & FLAG_LIVE == 0 || node.flags & FLAG_DIRTY == 0 {
+                continue;
+            }
+            node.flags &= !FLAG_DIRTY;
+            let path = self.path_of(id);
+            visit(Changed::Node(&path, self.slab.get(id)));
+        }
+    }
+
+    pub fn restore_acl(&mut self, id: u32, list: AclList) {
+        self.acls.restore(id, list);
+    }
+
+    pub fn restore_session(&mut self, session: SessionId, timeout_ms: i32) {
+        self.sessions.insert(session, timeout_ms);
+    }
+
+    /// Parents come first. The error says why the store cannot be what this server wrote.
+    pub fn restore_node(&mut self, path: &str, stored: StoredNode<'_>) -> Result<(), String> {
+        let id = if path == "/" {
+            self.slab.get_mut(NodeId::ROOT).set_data(stored.data);
+            NodeId::ROOT
+        } else {
+            let (parent_path, name) = path::split(path).ok_or_else(|| format!("{path:?} is not a path"))?;
+            let parent = if parent_path.is_empty() { Some(NodeId::ROOT) } else { self.find(parent_path) };
+            let parent = parent.ok_or_else(|| format!("{path} has no parent"))?;
+            self.acls.take_id(stored.acl).map_err(|e| format!("{path}: {e}"))?;
+            let mut node = Node::new(name, stored.data);
+            node.owner = stored.owner;
+            self.insert(parent, path, node)
+        };
+        let node = self.slab.get_mut(id);
+        node.czxid = stored.czxid;
+        node.mzxid = stored.mzxid;
+        node.ctime = stored.ctime;
+        node.mtime = stored.mtime;
+        node.version = stored.version;
+        node.aversion = stored.aversion;
+        node.acl = stored.acl;
+        if id == NodeId::ROOT || stored.cversion != 0 || stored.pzxid != stored.czxid {
+            self.ensure_dir(id);
+            let dir = self.dir_mut(id);
+            dir.cversion = stored.cversion;
+            dir.pzxid = stored.pzxid;
+        }
+        Ok(())
+    }
+
+    /// After the last node, before the log is replayed.
+    pub fn restored(&mut self, zxid: crate::ids::Zxid) {
+        self.acls.restored();
+        self.changes = super::Changes::default();
+        self.slab.get_mut(NodeId::ROOT).flags &= !FLAG_DIRTY;
+        self.set_last_zxid(zxid);
+    }
+
+    /// Ephemerals without a session: nothing would ever remove them.
+    pub fn orphans(&self) -> Vec<NodeId> {
+        self.ephemerals
+            .iter()
+            .filter(|(session, _)| !self.sessions.contains_key(*session))
+            .flat_map(|(_, nodes)| nodes.iter().copied())
+            .collect()
+    }
+
+    /// The stored form of a node.
+    pub fn stored<'a>(&self, node: &'a Node) -> StoredNode<'a> {
+        StoredNode {
+            czxid: node.czxid,
+            mzxid: node.mzxid,
+            pzxid: node.pzxid(),
+            ctime: node.ctime,
+            mtime: node.mtime,
+            owner: node.owner,
+            version: node.version,
+            cversion: node.cversion(),
+            aversion: node.aversion,
+            acl: node.acl,
+            data: node.data(),
+        }
+    }
+}
