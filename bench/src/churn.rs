@@ -35,15 +35,24 @@ pub fn run(limits: &Limits, meter: &mut Meter) -> Result<()> {
     while left > 0 {
         epoll.wait(50, &mut ready)?;
         for &(token, readable, _) in &ready {
-            let Some(slot) = &mut slots[token] else { continue };
+            let Some(slot) = &mut slots[token] else {
+                continue;
+            };
             let mut still_open = true;
             if readable {
-                let Slot { conn, begun, frames } = slot;
+                let Slot {
+                    conn,
+                    begun,
+                    frames,
+                } = slot;
                 still_open = conn.receive(&mut scratch, |conn, frame| {
                     *frames += 1;
                     match *frames {
                         1 => {
-                            ensure!(wire::granted_timeout_ms(frame)? > 0, "the server refused a new session");
+                            ensure!(
+                                wire::granted_timeout_ms(frame)? > 0,
+                                "the server refused a new session"
+                            );
                             wire::close(&mut conn.out, 1);
                         }
                         2 => {
@@ -62,9 +71,17 @@ pub fn run(limits: &Limits, meter: &mut Meter) -> Result<()> {
             if still_open {
                 slot.conn.flush(&epoll, token)?;
             } else {
-                ensure!(slot.frames == 2, "the server closed a connection after {} frames", slot.frames);
+                ensure!(
+                    slot.frames == 2,
+                    "the server closed a connection after {} frames",
+                    slot.frames
+                );
                 // The server has closed its end; a reset instead of TIME_WAIT saves our ports.
-                slots[token] = if sending { Some(open(limits, &epoll, token)?) } else { None };
+                slots[token] = if sending {
+                    Some(open(limits, &epoll, token)?)
+                } else {
+                    None
+                };
                 left -= usize::from(slots[token].is_none());
             }
         }
@@ -76,14 +93,21 @@ pub fn run(limits: &Limits, meter: &mut Meter) -> Result<()> {
             sending = false;
             meter.stop()?;
         }
-        ensure!(now.saturating_sub(last_progress) < 30_000_000_000, "no session was closed for 30 s");
+        ensure!(
+            now.saturating_sub(last_progress) < 30_000_000_000,
+            "no session was closed for 30 s"
+        );
     }
     Ok(())
 }
 
 fn open(limits: &Limits, epoll: &Epoll, token: usize) -> Result<Slot> {
     let begun = now_ns();
-    let socket = Socket::new(Domain::for_address(limits.server), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(limits.server),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
     socket.set_linger(Some(Duration::ZERO))?;
@@ -97,5 +121,9 @@ fn open(limits: &Limits, epoll: &Epoll, token: usize) -> Result<Slot> {
     epoll.add(conn.fd(), token, false)?;
     // Writable only once connected: ask to be told.
     conn.flush_when_writable(epoll, token)?;
-    Ok(Slot { conn, begun, frames: 0 })
+    Ok(Slot {
+        conn,
+        begun,
+        frames: 0,
+    })
 }

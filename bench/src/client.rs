@@ -31,8 +31,15 @@ impl Client {
         wire::connect(&mut hello, timeout_ms);
         writer.write_all(&hello)?;
         let frame = read_frame(&mut reader).context("no answer to a session's handshake")?;
-        ensure!(wire::granted_timeout_ms(&frame)? > 0, "the server refused a new session");
-        Ok(Client { reader, writer, xid: 0 })
+        ensure!(
+            wire::granted_timeout_ms(&frame)? > 0,
+            "the server refused a new session"
+        );
+        Ok(Client {
+            reader,
+            writer,
+            xid: 0,
+        })
     }
 
     /// Sends a request for every item, pipelined, and hands each reply (error, body) on.
@@ -52,7 +59,8 @@ impl Client {
             self.writer.write_all(&out)?;
             out.clear();
             for (item, xid) in batch.iter().zip(first..) {
-                let frame = read_frame(&mut self.reader).context("no reply while preparing or cleaning")?;
+                let frame =
+                    read_frame(&mut self.reader).context("no reply while preparing or cleaning")?;
                 let reply = wire::reply(&frame)?;
                 ensure!(reply.xid == xid, "reply {} where {xid} was due", reply.xid);
                 answer(item, reply.err, reply.body)?;
@@ -84,7 +92,11 @@ impl Client {
                 |out, xid, path| wire::read(out, xid, op::GET_CHILDREN, path, false),
                 |path, code, reply| {
                     match code {
-                        0 => below.extend(wire::strings(reply)?.iter().map(|name| format!("{path}/{name}"))),
+                        0 => below.extend(
+                            wire::strings(reply)?
+                                .iter()
+                                .map(|name| format!("{path}/{name}")),
+                        ),
                         err::NO_NODE => return Ok(()),
                         _ => bail!("cannot list {path}: error {code}"),
                     }

@@ -27,7 +27,14 @@ pub struct Conn {
 
 impl Conn {
     pub fn new(stream: TcpStream) -> Conn {
-        Conn { stream, rest: Vec::new(), out: Vec::new(), sent: 0, waits_for_write: false, xid: 0 }
+        Conn {
+            stream,
+            rest: Vec::new(),
+            out: Vec::new(),
+            sent: 0,
+            waits_for_write: false,
+            xid: 0,
+        }
     }
 
     /// Opens `n` sessions; their connections are non-blocking afterwards.
@@ -46,8 +53,12 @@ impl Conn {
                 conns.push(Conn::new(stream));
             }
             for conn in &mut conns[first..] {
-                let frame = read_frame(&mut conn.stream).context("no answer to a session's handshake")?;
-                ensure!(wire::granted_timeout_ms(&frame)? > 0, "the server refused a new session");
+                let frame =
+                    read_frame(&mut conn.stream).context("no answer to a session's handshake")?;
+                ensure!(
+                    wire::granted_timeout_ms(&frame)? > 0,
+                    "the server refused a new session"
+                );
                 conn.stream.set_nonblocking(true)?;
             }
         }
@@ -79,12 +90,20 @@ impl Conn {
     }
 
     pub fn next_xid(&mut self) -> i32 {
-        self.xid = if self.xid == i32::MAX - 1 { 1 } else { self.xid + 1 };
+        self.xid = if self.xid == i32::MAX - 1 {
+            1
+        } else {
+            self.xid + 1
+        };
         self.xid
     }
 
     /// Reads once and hands every whole frame to `each`. False: the server closed the connection.
-    pub fn receive(&mut self, scratch: &mut [u8], mut each: impl FnMut(&mut Conn, &[u8]) -> Result<()>) -> Result<bool> {
+    pub fn receive(
+        &mut self,
+        scratch: &mut [u8],
+        mut each: impl FnMut(&mut Conn, &[u8]) -> Result<()>,
+    ) -> Result<bool> {
         let n = match self.stream.read(scratch) {
             Ok(0) => return Ok(false),
             Ok(n) => n,
@@ -134,7 +153,11 @@ impl Conn {
 }
 
 /// How many bytes at the end make no whole frame.
-fn each_frame(conn: &mut Conn, mut bytes: &[u8], each: &mut impl FnMut(&mut Conn, &[u8]) -> Result<()>) -> Result<usize> {
+fn each_frame(
+    conn: &mut Conn,
+    mut bytes: &[u8],
+    each: &mut impl FnMut(&mut Conn, &[u8]) -> Result<()>,
+) -> Result<usize> {
     while let Some((frame, rest)) = wire::next_frame(bytes)? {
         each(conn, frame)?;
         bytes = rest;
@@ -147,7 +170,10 @@ pub fn read_frame(stream: &mut impl Read) -> Result<Vec<u8>> {
     let mut frame = vec![0; 4];
     stream.read_exact(&mut frame)?;
     let length = wire::i32_at(&frame, 0)?;
-    ensure!((0..=256 << 20).contains(&length), "the server sent a frame length that is no length");
+    ensure!(
+        (0..=256 << 20).contains(&length),
+        "the server sent a frame length that is no length"
+    );
     frame.resize(length as usize, 0);
     stream.read_exact(&mut frame)?;
     Ok(frame)

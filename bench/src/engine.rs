@@ -129,7 +129,11 @@ impl<W: Work> Run<'_, W> {
                         break;
                     }
                 }
-                ensure!(self.in_flight <= IN_FLIGHT_MAX, "the server is {} requests behind the rate", self.in_flight);
+                ensure!(
+                    self.in_flight <= IN_FLIGHT_MAX,
+                    "the server is {} requests behind the rate",
+                    self.in_flight
+                );
                 for token in touched {
                     self.conns[token].flush(&self.epoll, token)?;
                 }
@@ -149,13 +153,18 @@ impl<W: Work> Run<'_, W> {
             if self.sending && !self.meter.is_measuring() && now >= measure_at {
                 self.meter.start()?;
             }
-            let enough = self.meter.is_measuring() && self.limits.ops.is_some_and(|ops| self.meter.done >= ops);
+            let enough = self.meter.is_measuring()
+                && self.limits.ops.is_some_and(|ops| self.meter.done >= ops);
             if self.sending && (enough || end_at.is_some_and(|at| now >= at)) {
                 self.sending = false;
                 self.meter.stop()?;
             }
             if now.saturating_sub(self.last_reply) > STALL_NS && self.in_flight > 0 {
-                bail!("no reply for {} s with {} requests under way", STALL_NS / SECOND, self.in_flight);
+                bail!(
+                    "no reply for {} s with {} requests under way",
+                    STALL_NS / SECOND,
+                    self.in_flight
+                );
             }
         }
         // The work ran out of requests: then the last reply ends the measurement.
@@ -192,7 +201,10 @@ impl<W: Work> Run<'_, W> {
                 return Ok(());
             }
             let Some(request) = waiting.pop_front().filter(|r| r.xid == reply.xid) else {
-                bail!("a reply with xid {} that is not the next in order", reply.xid);
+                bail!(
+                    "a reply with xid {} that is not the next in order",
+                    reply.xid
+                );
             };
             answered += 1;
             let verdict = work.verdict(request.kind, &reply)?;
@@ -202,7 +214,11 @@ impl<W: Work> Run<'_, W> {
             meter.record(request.begun, now, work.weight(request.kind));
             Ok(())
         })?;
-        ensure!(open, "the server closed a connection with {} requests under way", self.in_flight);
+        ensure!(
+            open,
+            "the server closed a connection with {} requests under way",
+            self.in_flight
+        );
         if answered > 0 {
             self.last_reply = now;
             self.in_flight -= answered;

@@ -46,13 +46,20 @@ pub fn run(limits: &Limits, root: &str, data: &[u8], meter: &mut Meter) -> Resul
         }
         // `depth` changes are under way: one counts as finished when as many notifications came as it causes.
         let conn = &mut conns[writer];
-        while sending && armed == watchers && (sent_at.len() * watchers) as u64 <= notified_total + ((limits.depth - 1) * watchers) as u64 {
+        while sending
+            && armed == watchers
+            && (sent_at.len() * watchers) as u64
+                <= notified_total + ((limits.depth - 1) * watchers) as u64
+        {
             let xid = conn.next_xid();
             sent_at.push(now_ns());
             wire::set(&mut conn.out, xid, &node, data);
         }
         conn.flush(&epoll, writer)?;
-        if !sending && set_replies == sent_at.len() as u64 && notified_total == set_replies * watchers as u64 {
+        if !sending
+            && set_replies == sent_at.len() as u64
+            && notified_total == set_replies * watchers as u64
+        {
             break;
         }
 
@@ -77,7 +84,11 @@ pub fn run(limits: &Limits, root: &str, data: &[u8], meter: &mut Meter) -> Resul
                         if reply.err != 0 {
                             meter.error(reply.err);
                         }
-                        if token == writer { set_replies += 1 } else { armed += 1 }
+                        if token == writer {
+                            set_replies += 1
+                        } else {
+                            armed += 1
+                        }
                     }
                     Ok(())
                 })?;

@@ -32,7 +32,14 @@ pub fn run(
     meter: &mut Meter,
 ) -> Result<Floor> {
     let path = directory.join(format!("zkload-floor-{}", std::process::id()));
-    let result = measure(&path, request_bytes, reply_bytes, warmup_ns, measured_ns, meter);
+    let result = measure(
+        &path,
+        request_bytes,
+        reply_bytes,
+        warmup_ns,
+        measured_ns,
+        meter,
+    );
     fs::remove_file(&path).context("cannot remove the file of the floor")?;
     result
 }
@@ -62,8 +69,8 @@ fn measure(
 
     let record = vec![7; request_bytes];
     let mut reply = vec![0; reply_bytes];
-    let mut echoes: Histogram<u64> = Histogram::new(3)?;
-    let mut syncs: Histogram<u64> = Histogram::new(3)?;
+    let mut echoes: Histogram<u64> = Histogram::new_with_bounds(1, 100_000_000_000, 3)?;
+    let mut syncs: Histogram<u64> = Histogram::new_with_bounds(1, 100_000_000_000, 3)?;
     let mut at = 0;
     let measure_at = now_ns() + warmup_ns;
     let end_at = measure_at + measured_ns;
@@ -81,7 +88,11 @@ fn measure(
         file.write_all_at(&record, at)?;
         file.sync_data()?;
         let synced = now_ns();
-        at = if at + 2 * request_bytes as u64 > FILE_BYTES { 0 } else { at + request_bytes as u64 };
+        at = if at + 2 * request_bytes as u64 > FILE_BYTES {
+            0
+        } else {
+            at + request_bytes as u64
+        };
         if meter.is_measuring() {
             echoes.saturating_record(echoed - begun);
             syncs.saturating_record(synced - echoed);
@@ -90,7 +101,8 @@ fn measure(
     }
     meter.stop()?;
     drop(stream);
-    echo.join().map_err(|_| anyhow::anyhow!("the echo thread panicked"))?;
+    echo.join()
+        .map_err(|_| anyhow::anyhow!("the echo thread panicked"))?;
     Ok(Floor {
         echo_p50_us: echoes.value_at_quantile(0.5) as f64 / 1e3,
         fdatasync_p50_us: syncs.value_at_quantile(0.5) as f64 / 1e3,

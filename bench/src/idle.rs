@@ -43,7 +43,10 @@ pub fn run(limits: &Limits, meter: &mut Meter) -> Result<()> {
             conns[token].flush(&epoll, token)?;
             scheduled += 1;
         }
-        ensure!(scheduled - replies <= conns.len() as u64, "the server does not answer pings");
+        ensure!(
+            scheduled - replies <= conns.len() as u64,
+            "the server does not answer pings"
+        );
         epoll.wait(2, &mut ready)?;
         for &(token, readable, _) in &ready {
             if readable {

@@ -13,11 +13,22 @@ use crate::wire::{self, Reply, err, op};
 
 /// What a contender waits for.
 enum State {
-    Created { begun: u64 },
-    Listed { begun: u64, mine: String },
+    Created {
+        begun: u64,
+    },
+    Listed {
+        begun: u64,
+        mine: String,
+    },
     /// The reply to getData with a watch on the node before.
-    Watched { begun: u64, mine: String },
-    Gone { begun: u64, mine: String },
+    Watched {
+        begun: u64,
+        mine: String,
+    },
+    Gone {
+        begun: u64,
+        mine: String,
+    },
     Released,
     Done,
 }
@@ -40,7 +51,11 @@ pub fn run(limits: &Limits, root: &str, meter: &mut Meter) -> Result<()> {
     let mut contenders = Vec::new();
     for (token, conn) in conns.iter_mut().enumerate() {
         epoll.add(conn.fd(), token, false)?;
-        let mut contender = Contender { directory: &directory, prefix: &prefix, state: State::Released };
+        let mut contender = Contender {
+            directory: &directory,
+            prefix: &prefix,
+            state: State::Released,
+        };
         contender.create(conn);
         contenders.push(contender);
         conn.flush(&epoll, token)?;
@@ -82,7 +97,10 @@ pub fn run(limits: &Limits, root: &str, meter: &mut Meter) -> Result<()> {
             sending = false;
             meter.stop()?;
         }
-        ensure!(now.saturating_sub(last_progress) < 30_000_000_000, "nobody got the lock for 30 s");
+        ensure!(
+            now.saturating_sub(last_progress) < 30_000_000_000,
+            "nobody got the lock for 30 s"
+        );
     }
     Conn::close(conns)
 }
@@ -90,7 +108,13 @@ pub fn run(limits: &Limits, root: &str, meter: &mut Meter) -> Result<()> {
 impl Contender<'_> {
     fn create(&mut self, conn: &mut Conn) {
         let xid = conn.next_xid();
-        wire::create(&mut conn.out, xid, self.prefix, b"", wire::EPHEMERAL_SEQUENTIAL);
+        wire::create(
+            &mut conn.out,
+            xid,
+            self.prefix,
+            b"",
+            wire::EPHEMERAL_SEQUENTIAL,
+        );
         self.state = State::Created { begun: now_ns() };
     }
 
@@ -100,7 +124,13 @@ impl Contender<'_> {
         self.state = State::Listed { begun, mine };
     }
 
-    fn advance(&mut self, conn: &mut Conn, reply: &Reply, sending: bool, meter: &mut Meter) -> Result<()> {
+    fn advance(
+        &mut self,
+        conn: &mut Conn,
+        reply: &Reply,
+        sending: bool,
+        meter: &mut Meter,
+    ) -> Result<()> {
         let notification = reply.xid == wire::XID_NOTIFICATION;
         let gone = reply.err == err::NO_NODE;
         if reply.err != 0 && !(gone && matches!(self.state, State::Watched { .. })) {
@@ -121,7 +151,13 @@ impl Contender<'_> {
                 match before {
                     Some(name) => {
                         // getData, not exists: exists would leave a watch behind when the node is gone already.
-                        wire::read(&mut conn.out, xid, op::GET_DATA, &format!("{}/{name}", self.directory), true);
+                        wire::read(
+                            &mut conn.out,
+                            xid,
+                            op::GET_DATA,
+                            &format!("{}/{name}", self.directory),
+                            true,
+                        );
                         self.state = State::Watched { begun, mine };
                     }
                     None => {

@@ -19,6 +19,7 @@ mod wire;
 use std::fs;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, ValueEnum};
@@ -115,16 +116,28 @@ struct Args {
     json: Option<String>,
 }
 
-fn main() -> Result<()> {
-    let args = Args::parse();
-    ensure!(args.connections > 0 && args.depth > 0, "--connections and --depth must be at least 1");
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("zkload: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<()> {
+    ensure!(
+        args.connections > 0 && args.depth > 0,
+        "--connections and --depth must be at least 1"
+    );
     ensure!(args.nodes != Some(0), "--nodes must be at least 1");
     ensure!(args.rate.is_none_or(|r| r > 0.0), "--rate must be above 0");
     epoll::raise_descriptor_limit(args.connections as u64 + 50)?;
     if args.kind == Kind::Clean {
-        return clean(&args, &[&args.root, tree_shape::FILL_ROOT]);
+        return clean(args, &[&args.root, tree_shape::FILL_ROOT]);
     }
-    let report = measure(&args)?;
+    let report = measure(args)?;
     let failure = report.failure();
     match args.json.as_deref() {
         Some("-") => {
@@ -133,7 +146,8 @@ fn main() -> Result<()> {
         }
         Some(path) => {
             println!("{}", report.line());
-            fs::write(path, report.json() + "\n").with_context(|| format!("cannot write {path}"))?;
+            fs::write(path, report.json() + "\n")
+                .with_context(|| format!("cannot write {path}"))?;
         }
         None => println!("{}", report.line()),
     }
@@ -144,8 +158,12 @@ fn main() -> Result<()> {
 }
 
 fn address(server: &str) -> Result<SocketAddr> {
-    let mut found = server.to_socket_addrs().with_context(|| format!("--server {server}"))?;
-    found.next().with_context(|| format!("{server} has no address"))
+    let mut found = server
+        .to_socket_addrs()
+        .with_context(|| format!("--server {server}"))?;
+    found
+        .next()
+        .with_context(|| format!("{server} has no address"))
 }
 
 fn clean(args: &Args, roots: &[&str]) -> Result<()> {
@@ -158,19 +176,40 @@ fn clean(args: &Args, roots: &[&str]) -> Result<()> {
 
 fn measure(args: &Args) -> Result<Report> {
     let mut meter = Meter::new(args.pid)?;
-    let name = args.kind.to_possible_value().context("every work has a name")?.get_name().to_string();
+    let name = args
+        .kind
+        .to_possible_value()
+        .context("every work has a name")?
+        .get_name()
+        .to_string();
     let ns = |seconds: f64| (seconds * 1e9) as u64;
     if args.kind == Kind::Floor {
         let directory = args.dir.as_deref().context("floor needs --dir")?;
         let mut request = Vec::new();
-        wire::set(&mut request, 0, &format!("{}/n00000000", args.root), &random_data(args.size));
+        wire::set(
+            &mut request,
+            0,
+            &format!("{}/n00000000", args.root),
+            &random_data(args.size),
+        );
         // A setData reply: frame length, header, Stat.
-        let floor = floor::run(directory, request.len(), 4 + 16 + 68, ns(args.warmup), ns(args.seconds), &mut meter)?;
+        let floor = floor::run(
+            directory,
+            request.len(),
+            4 + 16 + 68,
+            ns(args.warmup),
+            ns(args.seconds),
+            &mut meter,
+        )?;
         let mut report = meter.report(&name, "writes");
         (report.connections, report.depth) = (1, 1);
         report.extra.push(("echo_p50_us", floor.echo_p50_us));
-        report.extra.push(("fdatasync_p50_us", floor.fdatasync_p50_us));
-        report.extra.push(("sum_of_p50_us", floor.echo_p50_us + floor.fdatasync_p50_us));
+        report
+            .extra
+            .push(("fdatasync_p50_us", floor.fdatasync_p50_us));
+        report
+            .extra
+            .push(("sum_of_p50_us", floor.echo_p50_us + floor.fdatasync_p50_us));
         return Ok(report);
     }
 
@@ -187,7 +226,10 @@ fn measure(args: &Args) -> Result<Report> {
     let root = args.root.as_str();
     let data = random_data(args.size);
     let mut unit = "ops";
-    let own_root = !matches!(args.kind, Kind::Churn | Kind::Idle | Kind::Fill | Kind::SetFilled);
+    let own_root = !matches!(
+        args.kind,
+        Kind::Churn | Kind::Idle | Kind::Fill | Kind::SetFilled
+    );
     let mut client = Client::open(limits.server, args.session_timeout)?;
     if own_root {
         client.purge(root)?;
@@ -202,8 +244,16 @@ fn measure(args: &Args) -> Result<Report> {
                 Kind::Set => 0,
                 _ => 100,
             };
-            let read_op = if args.kind == Kind::Exists { op::EXISTS } else { op::GET_DATA };
-            engine::run(&limits, &mut ReadWrite::new(root, read_op, reads, nodes, &data), &mut meter)?;
+            let read_op = if args.kind == Kind::Exists {
+                op::EXISTS
+            } else {
+                op::GET_DATA
+            };
+            engine::run(
+                &limits,
+                &mut ReadWrite::new(root, read_op, reads, nodes, &data),
+                &mut meter,
+            )?;
         }
         Kind::Children => {
             let mut work = Children::prepare(&mut client, root, args.nodes.unwrap_or(100))?;
@@ -213,7 +263,11 @@ fn measure(args: &Args) -> Result<Report> {
         Kind::Create => {
             Numbered::prepare(&mut client, root, limits.connections)?;
             client.close()?;
-            engine::run(&limits, &mut Numbered::create(root, limits.connections, u64::MAX, &data), &mut meter)?;
+            engine::run(
+                &limits,
+                &mut Numbered::create(root, limits.connections, u64::MAX, &data),
+                &mut meter,
+            )?;
         }
         Kind::Delete => {
             let ops = args.ops.unwrap_or(100_000);
@@ -229,11 +283,18 @@ fn measure(args: &Args) -> Result<Report> {
         Kind::Multi => {
             let batch = args.batch.unwrap_or(10);
             let nodes = args.nodes.unwrap_or(1000);
-            ensure!((1..=nodes).contains(&batch), "--batch must be from 1 to --nodes");
+            ensure!(
+                (1..=nodes).contains(&batch),
+                "--batch must be from 1 to --nodes"
+            );
             ReadWrite::prepare(&mut client, root, nodes, &data)?;
             client.close()?;
             unit = "multis";
-            engine::run(&limits, &mut Multi::new(root, batch, nodes, &data), &mut meter)?;
+            engine::run(
+                &limits,
+                &mut Multi::new(root, batch, nodes, &data),
+                &mut meter,
+            )?;
         }
         Kind::Watch => {
             client.close()?;
@@ -258,8 +319,13 @@ fn measure(args: &Args) -> Result<Report> {
         Kind::Fill => {
             client.close()?;
             let nodes = args.nodes.context("fill needs --nodes")?;
-            let mut work =
-                Fill::prepare(limits.server, args.session_timeout, nodes, args.batch.unwrap_or(1), args.size)?;
+            let mut work = Fill::prepare(
+                limits.server,
+                args.session_timeout,
+                nodes,
+                args.batch.unwrap_or(1),
+                args.size,
+            )?;
             limits.warmup_ns = 0;
             limits.measured_ns = None;
             unit = "znodes";
@@ -267,7 +333,9 @@ fn measure(args: &Args) -> Result<Report> {
         }
         Kind::SetFilled => {
             client.close()?;
-            let nodes = args.nodes.context("set-filled needs the --nodes of the fill")?;
+            let nodes = args
+                .nodes
+                .context("set-filled needs the --nodes of the fill")?;
             engine::run(&limits, &mut SetFilled::new(nodes, args.size), &mut meter)?;
         }
         Kind::Floor | Kind::Clean => bail!("handled before"),

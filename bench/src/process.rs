@@ -12,14 +12,24 @@ pub struct Sample {
 }
 
 pub fn sample(pid: u32) -> Result<Sample> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("no process {pid}"))?;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))
+        .with_context(|| format!("no process {pid}"))?;
     // The second field is a name in parentheses that may contain anything, so count from its end.
-    let fields: Vec<&str> = stat.rsplit_once(')').context("a strange /proc stat")?.1.split_whitespace().collect();
-    let ticks: u64 = fields.get(11).context("utime")?.parse::<u64>()? + fields.get(12).context("stime")?.parse::<u64>()?;
+    let fields: Vec<&str> = stat
+        .rsplit_once(')')
+        .context("a strange /proc stat")?
+        .1
+        .split_whitespace()
+        .collect();
+    let ticks: u64 = fields.get(11).context("utime")?.parse::<u64>()?
+        + fields.get(12).context("stime")?.parse::<u64>()?;
     // SAFETY: no pointers.
     let ticks_per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    let rss = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .context("no VmRSS")?;
     Ok(Sample {
         cpu_us: ticks as f64 * 1e6 / ticks_per_second as f64,
         rss_kib: rss.trim().trim_end_matches("kB").trim().parse()?,

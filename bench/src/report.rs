@@ -12,8 +12,14 @@ use crate::process::{self, Sample};
 /// Latencies above this are counted as this.
 const LATENCY_NS_MAX: u64 = 100_000_000_000;
 
-const PERCENTILES: [(&str, f64); 6] =
-    [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99_9", 0.999), ("p99_99", 0.9999), ("max", 1.0)];
+const PERCENTILES: [(&str, f64); 6] = [
+    ("p50", 0.5),
+    ("p90", 0.9),
+    ("p99", 0.99),
+    ("p99_9", 0.999),
+    ("p99_99", 0.9999),
+    ("max", 1.0),
+];
 
 /// Collects while a work runs; only what happens between `start` and `stop` counts.
 pub struct Meter {
@@ -76,7 +82,8 @@ impl Meter {
             return;
         }
         self.done += weight;
-        self.latencies.saturating_record(now.saturating_sub(begun).max(1));
+        self.latencies
+            .saturating_record(now.saturating_sub(begun).max(1));
         let second = (now.saturating_sub(self.start_ns) / 1_000_000_000) as usize;
         if self.per_second.len() <= second {
             self.per_second.resize(second + 1, 0);
@@ -132,8 +139,16 @@ pub struct Report {
 impl Report {
     pub fn failure(&self) -> Option<String> {
         if !self.errors.is_empty() {
-            let list: Vec<String> = self.errors.iter().map(|(code, n)| format!("{n} x error {code}")).collect();
-            return Some(format!("{}: unexpected answers: {}", self.work, list.join(", ")));
+            let list: Vec<String> = self
+                .errors
+                .iter()
+                .map(|(code, n)| format!("{n} x error {code}"))
+                .collect();
+            return Some(format!(
+                "{}: unexpected answers: {}",
+                self.work,
+                list.join(", ")
+            ));
         }
         (self.done == 0).then(|| format!("{}: nothing was completed", self.work))
     }
@@ -154,7 +169,11 @@ impl Report {
         if !self.latencies.is_empty() {
             line.push_str("  us:");
             for (name, q) in PERCENTILES {
-                let _ = write!(line, " {name} {:.1}", self.latencies.value_at_quantile(q) as f64 / 1e3);
+                let _ = write!(
+                    line,
+                    " {name} {:.1}",
+                    self.latencies.value_at_quantile(q) as f64 / 1e3
+                );
             }
         }
         if let Some(us) = self.per_op(self.cpu_us) {
@@ -164,7 +183,12 @@ impl Report {
             let _ = write!(line, "  own CPU {us:.2} us/op");
         }
         if let (Some(a), Some(b)) = (self.rss_before_kib, self.rss_after_kib) {
-            let _ = write!(line, "  RSS {:.1} -> {:.1} MB", a as f64 / 1e3 * 1.024, b as f64 / 1e3 * 1.024);
+            let _ = write!(
+                line,
+                "  RSS {:.1} -> {:.1} MB",
+                a as f64 / 1e3 * 1.024,
+                b as f64 / 1e3 * 1.024
+            );
         }
         for (name, value) in &self.extra {
             let _ = write!(line, "  {name} {value:.1}");
@@ -183,13 +207,19 @@ impl Report {
             format!("\"depth\":{}", self.depth),
             format!("\"seconds\":{:.3}", self.seconds),
             format!("\"done\":{}", self.done),
-            format!("\"per_second\":{:.1}", self.done as f64 / self.seconds.max(1e-9)),
+            format!(
+                "\"per_second\":{:.1}",
+                self.done as f64 / self.seconds.max(1e-9)
+            ),
             format!("\"errors\":{}", self.errors.values().sum::<u64>()),
         ];
         if !self.latencies.is_empty() {
             fields.push(format!("\"mean_us\":{:.2}", self.latencies.mean() / 1e3));
             for (name, q) in PERCENTILES {
-                fields.push(format!("\"{name}_us\":{:.2}", self.latencies.value_at_quantile(q) as f64 / 1e3));
+                fields.push(format!(
+                    "\"{name}_us\":{:.2}",
+                    self.latencies.value_at_quantile(q) as f64 / 1e3
+                ));
             }
         }
         let optional = [
@@ -199,7 +229,9 @@ impl Report {
             ("rss_before_kib", self.rss_before_kib.map(|v| v as f64)),
             ("rss_after_kib", self.rss_after_kib.map(|v| v as f64)),
         ];
-        let given = optional.iter().filter_map(|(name, value)| value.map(|v| (*name, v)));
+        let given = optional
+            .iter()
+            .filter_map(|(name, value)| value.map(|v| (*name, v)));
         for (name, value) in given.chain(self.extra.iter().copied()) {
             fields.push(format!("\"{name}\":{value:.3}"));
         }

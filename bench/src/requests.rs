@@ -66,7 +66,9 @@ impl ReadWrite {
     }
 
     pub fn prepare(client: &mut Client, root: &str, nodes: u64, data: &[u8]) -> Result<()> {
-        let paths: Vec<String> = (0..nodes).map(|key| format!("{root}/n{key:0KEY_DIGITS$}")).collect();
+        let paths: Vec<String> = (0..nodes)
+            .map(|key| format!("{root}/n{key:0KEY_DIGITS$}"))
+            .collect();
         client.create_all(&[root.to_string()], b"")?;
         client.create_all(&paths, data)
     }
@@ -91,7 +93,9 @@ impl Children {
     pub fn prepare(client: &mut Client, root: &str, children: u64) -> Result<Children> {
         let parent = format!("{root}/parent");
         client.create_all(&[root.to_string(), parent.clone()], b"")?;
-        let paths: Vec<String> = (0..children).map(|n| format!("{parent}/child-{n:06}")).collect();
+        let paths: Vec<String> = (0..children)
+            .map(|n| format!("{parent}/child-{n:06}"))
+            .collect();
         client.create_all(&paths, b"")?;
         let mut request = Vec::new();
         wire::read(&mut request, 0, op::GET_CHILDREN, &parent, false);
@@ -116,7 +120,9 @@ pub struct Numbered {
 
 impl Numbered {
     pub fn create(root: &str, conns: usize, ops: u64, data: &[u8]) -> Numbered {
-        Numbered::new(root, conns, ops, |o, path| wire::create(o, 0, path, data, 0))
+        Numbered::new(root, conns, ops, |o, path| {
+            wire::create(o, 0, path, data, 0)
+        })
     }
 
     pub fn delete(root: &str, conns: usize, ops: u64) -> Numbered {
@@ -124,8 +130,13 @@ impl Numbered {
     }
 
     fn new(root: &str, conns: usize, ops: u64, encode: impl Fn(&mut Vec<u8>, &str)) -> Numbered {
-        let per_conn = (0..conns).map(|c| (Template::new(&format!("{}/n", parent(root, c)), &encode), 0)).collect();
-        Numbered { per_conn, left: ops }
+        let per_conn = (0..conns)
+            .map(|c| (Template::new(&format!("{}/n", parent(root, c)), &encode), 0))
+            .collect();
+        Numbered {
+            per_conn,
+            left: ops,
+        }
     }
 
     pub fn prepare(client: &mut Client, root: &str, conns: usize) -> Result<()> {
@@ -135,12 +146,19 @@ impl Numbered {
     }
 
     /// The nodes that `delete` of the same arguments removes, for a connection each gets its even share.
-    pub fn prepare_delete(client: &mut Client, root: &str, conns: usize, ops: u64, data: &[u8]) -> Result<()> {
+    pub fn prepare_delete(
+        client: &mut Client,
+        root: &str,
+        conns: usize,
+        ops: u64,
+        data: &[u8],
+    ) -> Result<()> {
         Numbered::prepare(client, root, conns)?;
         let share = ops.div_ceil(conns as u64);
         for c in 0..conns {
-            let paths: Vec<String> =
-                (0..share).map(|key| format!("{}/n{key:0KEY_DIGITS$}", parent(root, c))).collect();
+            let paths: Vec<String> = (0..share)
+                .map(|key| format!("{}/n{key:0KEY_DIGITS$}", parent(root, c)))
+                .collect();
             client.create_all(&paths, data)?;
         }
         Ok(())
@@ -148,7 +166,10 @@ impl Numbered {
 
     pub fn share_evenly(self, ops: u64) -> Shared {
         let share = ops.div_ceil(self.per_conn.len() as u64);
-        Shared { numbered: self, share }
+        Shared {
+            numbered: self,
+            share,
+        }
     }
 }
 
@@ -201,7 +222,12 @@ impl Multi {
                 body::set(o, &path, data);
             }
         });
-        Multi { request, key_positions, nodes, random: Random::new(3) }
+        Multi {
+            request,
+            key_positions,
+            nodes,
+            random: Random::new(3),
+        }
     }
 }
 
@@ -214,7 +240,10 @@ impl Work for Multi {
         // Neighbours from a random start: different nodes in every part.
         let first = self.random.below(self.nodes);
         for (n, &at) in self.key_positions.iter().enumerate() {
-            wire::put_key(&mut frame[at..at + KEY_DIGITS], (first + n as u64) % self.nodes);
+            wire::put_key(
+                &mut frame[at..at + KEY_DIGITS],
+                (first + n as u64) % self.nodes,
+            );
         }
         Some(0)
     }
@@ -234,14 +263,26 @@ pub struct Fill {
 }
 
 impl Fill {
-    pub fn prepare(server: SocketAddr, timeout_ms: i32, leaves: u64, batch: u64, size: usize) -> Result<Fill> {
+    pub fn prepare(
+        server: SocketAddr,
+        timeout_ms: i32,
+        leaves: u64,
+        batch: u64,
+        size: usize,
+    ) -> Result<Fill> {
         let tree = FillTree::new(leaves);
         let mut client = Client::open(server, timeout_ms)?;
         for level in tree.inner_levels() {
             client.create_all(&level, b"")?;
         }
         client.close()?;
-        Ok(Fill { tree, next: 0, batch: batch.max(1), data: vec![0; size], random: Random::new(4) })
+        Ok(Fill {
+            tree,
+            next: 0,
+            batch: batch.max(1),
+            data: vec![0; size],
+            random: Random::new(4),
+        })
     }
 }
 
@@ -269,7 +310,11 @@ impl Work for Fill {
     }
 
     fn verdict(&self, _kind: u32, reply: &Reply) -> Result<i32> {
-        if self.batch == 1 { Ok(reply.err) } else { wire::multi_error(reply.err, reply.body) }
+        if self.batch == 1 {
+            Ok(reply.err)
+        } else {
+            wire::multi_error(reply.err, reply.body)
+        }
     }
 
     fn weight(&self, kind: u32) -> u64 {
@@ -286,7 +331,11 @@ pub struct SetFilled {
 
 impl SetFilled {
     pub fn new(leaves: u64, size: usize) -> SetFilled {
-        SetFilled { tree: FillTree::new(leaves), data: random_data(size), random: Random::new(5) }
+        SetFilled {
+            tree: FillTree::new(leaves),
+            data: random_data(size),
+            random: Random::new(5),
+        }
     }
 }
 

@@ -61,7 +61,9 @@ fn push_name(path: &mut String, n: u64) {
     }
     path.push('/');
     for shift in (0..12).rev() {
-        path.push(char::from(b"0123456789abcdef"[(x >> (shift * 4)) as usize & 15]));
+        path.push(char::from(
+            b"0123456789abcdef"[(x >> (shift * 4)) as usize & 15],
+        ));
     }
 }
 
@@ -74,13 +76,17 @@ mod tests {
     fn every_leaf_has_depth_four_names_of_twelve_and_a_parent_that_is_made() {
         let tree = FillTree::new(250_000);
         let [_, groups, parents] = tree.inner_levels();
-        let (groups, parents): (HashSet<_>, HashSet<_>) = (groups.into_iter().collect(), parents.into_iter().collect());
+        let (groups, parents): (HashSet<_>, HashSet<_>) =
+            (groups.into_iter().collect(), parents.into_iter().collect());
         let mut seen = HashSet::new();
         for n in 0..tree.leaves() {
             let leaf = tree.leaf(n);
             assert!(leaf.split('/').skip(1).map(str::len).eq([12; 4]), "{leaf}");
             let parent = &leaf[..39];
-            assert!(parents.contains(parent) && groups.contains(&parent[..26]), "{leaf}");
+            assert!(
+                parents.contains(parent) && groups.contains(&parent[..26]),
+                "{leaf}"
+            );
             assert!(seen.insert(leaf));
         }
     }

@@ -44,7 +44,9 @@ pub fn next_frame(buf: &[u8]) -> Result<Option<(&[u8], &[u8])>> {
         return Ok(None);
     };
     let length = i32::from_be_bytes(*length);
-    let length = usize::try_from(length).ok().filter(|l| *l <= FRAME_BYTES_MAX);
+    let length = usize::try_from(length)
+        .ok()
+        .filter(|l| *l <= FRAME_BYTES_MAX);
     let length = length.context("the server sent a frame length that is no length")?;
     Ok((rest.len() >= length).then(|| rest.split_at(length)))
 }
@@ -62,14 +64,18 @@ pub fn reply(frame: &[u8]) -> Result<Reply<'_>> {
 
 pub fn i32_at(buf: &[u8], at: usize) -> Result<i32> {
     let bytes = buf.get(at..).and_then(|b| b.first_chunk::<4>());
-    bytes.map(|b| i32::from_be_bytes(*b)).context("a reply is too short")
+    bytes
+        .map(|b| i32::from_be_bytes(*b))
+        .context("a reply is too short")
 }
 
 /// The string that starts at `at`, and where it ends.
 pub fn str_at(buf: &[u8], at: usize) -> Result<(&str, usize)> {
     let length = usize::try_from(i32_at(buf, at)?).context("a null string in a reply")?;
     let start = at + 4;
-    let bytes = buf.get(start..start.saturating_add(length)).context("a reply is too short")?;
+    let bytes = buf
+        .get(start..start.saturating_add(length))
+        .context("a reply is too short")?;
     Ok((std::str::from_utf8(bytes)?, start + length))
 }
 
@@ -237,7 +243,10 @@ impl Template {
         let mut bytes = Vec::new();
         encode(&mut bytes, &path);
         // Frame length, xid, opcode, length of the path: every request used here starts with its path.
-        Template { bytes, key_at: 16 + prefix.len() }
+        Template {
+            bytes,
+            key_at: 16 + prefix.len(),
+        }
     }
 
     pub fn put(&self, out: &mut Vec<u8>, xid: i32, key: u64) {
