@@ -111,10 +111,11 @@ fn open(limits: &Limits, epoll: &Epoll, token: usize) -> Result<Slot> {
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
     socket.set_linger(Some(Duration::ZERO))?;
-    if let Err(e) = socket.connect(&limits.server.into()) {
-        if e.raw_os_error() != Some(libc::EINPROGRESS) {
+    match socket.connect(&limits.server.into()) {
+        Err(e) if e.raw_os_error() != Some(libc::EINPROGRESS) => {
             return Err(e).context("cannot connect");
         }
+        _ => {}
     }
     let mut conn = Conn::new(TcpStream::from(socket));
     wire::connect(&mut conn.out, limits.session_timeout_ms);
