@@ -39,9 +39,12 @@ pub fn length(buf: &[u8], max: usize) -> Result<Option<usize>, FrameError> {
     Ok(Some(length))
 }
 
-/// The first frame of `buf` and what follows it; `None` while it is incomplete.
+/// A frame and what follows it.
+pub type Split<'a> = (&'a [u8], &'a [u8]);
+
+/// The first frame of `buf`; `None` while it is incomplete.
 #[inline]
-pub fn split(buf: &[u8], max: usize) -> Result<Option<(&[u8], &[u8])>, FrameError> {
+pub fn split(buf: &[u8], max: usize) -> Result<Option<Split<'_>>, FrameError> {
     let Some(length) = length(buf, max)? else {
         return Ok(None);
     };

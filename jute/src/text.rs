@@ -162,19 +162,15 @@ pub fn decode_utf8(bytes: &[u8]) -> Cow<'_, str> {
 
 #[cold]
 fn decode_malformed(mut bytes: &[u8]) -> String {
-    // A replacement takes three bytes of the output and stands for at least one.
     let mut text = String::with_capacity(bytes.len());
-    for chunk in std::iter::from_fn(|| {
-        let error = std::str::from_utf8(bytes).err()?;
+    while let Err(error) = std::str::from_utf8(bytes) {
         let (valid, rest) = bytes.split_at(error.valid_up_to());
         let malformed = surrogate_len(rest)
             .or(error.error_len())
             .unwrap_or(rest.len());
+        text.push_str(&String::from_utf8_lossy(valid));
+        text.push(char::REPLACEMENT_CHARACTER);
         bytes = &rest[malformed..];
-        Some(valid)
-    }) {
-        text.push_str(&String::from_utf8_lossy(chunk));
-        text.push('\u{fffd}');
     }
     text.push_str(&String::from_utf8_lossy(bytes));
     text
