@@ -6,5 +6,6 @@
 
 mod fill;
 mod golden;
+mod handshake;
 mod list;
 mod roundtrip;
