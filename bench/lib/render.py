@@ -1,0 +1,208 @@
+"""Table (Markdown) and plots (SVG, written by hand) from saved figures. Runs nothing."""
+
+import os
+from math import floor, log10 as log
+
+from rows import ALL_ROWS, FERRO, JAVA, LOAD_ROWS, figure, judge
+
+COLOURS = {JAVA: "#c9704c", FERRO: "#2f6f9f"}
+NAMES = {JAVA: "Java ZooKeeper", FERRO: "Ferrokeeper"}
+
+
+def write(results, directory, name):
+    with open(os.path.join(directory, f"{name}.md"), "w") as f:
+        f.write(table(results, name))
+    for suffix, draw in (("throughput", throughput_plot), ("cpu", cpu_plot), ("latency", latency_plot),
+                         ("memory", memory_plot)):
+        svg = draw(results)
+        if svg:
+            with open(os.path.join(directory, f"{name}-{suffix}.svg"), "w") as f:
+                f.write(svg)
+
+
+def number(value, digits):
+    return "-" if value is None else f"{value:,.{digits}f}"
+
+
+def table(results, name):
+    machine, run = results.get("machine", {}), results.get("run", {})
+    lines = [
+        f"# Java ZooKeeper {machine.get('zookeeper', '')} and Ferrokeeper, {name}",
+        "",
+        f"{machine.get('cpu', '')}, {machine.get('memory', '')}, Linux {machine.get('kernel', '')}; "
+        f"{machine.get('java', '')}, heap 4 GB. {run.get('date', '')}.",
+        "",
+        "Both servers and the load generator share this machine, fsync is on, data is on the same disk. Each figure is "
+        f"the median of {run.get('rounds', '')} alternating rounds of {run.get('seconds', '')} s after warm-up. "
+        "CPU time and RSS are the server's own, read from the operating system. Restart: SIGTERM, then the time from "
+        "exec to the first answer, file cache warm.",
+        "",
+        "| work | figure | Java | Ferrokeeper | ratio | target | met |",
+        "|---|---|---:|---:|---:|---|---|",
+    ]
+    for row in ALL_ROWS:
+        found = results["rows"].get(row.name)
+        if not found:
+            continue
+        title = row.title
+        for target in row.targets:
+            java, ferro, value, met = judge(target, found)
+            ratio = "-" if not java or ferro is None else f"{ferro / java:.2f}" if ferro > java / 10 else f"1/{java / ferro:.0f}"
+            if target.against == "floor" and value is not None:
+                ratio = f"{value:.2f} (floor {figure(found['floor'], 'sum_of_p50_us'):.1f} us)"
+            verdict = "-" if met is None else "yes" if met else "**no**"
+            lines.append(
+                f"| {title} | {target.label}, {target.unit} | {number(java, target.digits)} | "
+                f"{number(ferro, target.digits)} | {ratio} | {target.wanted()} | {verdict} |"
+            )
+            title = ""
+        for kind, why in found.get("failed", {}).items():
+            lines.append(f"| {title or row.title} | failed: {kind} | | | | {why} | **no** |")
+    extra = extras(results)
+    return "\n".join(lines + extra) + "\n"
+
+
+def extras(results):
+    """Figures without a target that belong to the picture."""
+    lines = []
+    for kind in (JAVA, FERRO):
+        filled = results["rows"].get("fill-1m", {}).get(kind)
+        if filled:
+            one = filled[0]
+            lines.append(
+                f"- {NAMES[kind]}, filling {one['znodes']:,} znodes: {one['fill_per_second']:,.0f}/s, "
+                f"{one['fill_cpu_us_per_op']:.1f} us of CPU each; RSS {one['rss_mb']:,.0f} MB, "
+                f"{one['rss_after_restart_mb']:,.0f} MB after a restart; restart after SIGKILL "
+                f"{one['restart_after_kill_s']:.2f} s."
+            )
+        empty = results["rows"].get("empty", {}).get(kind)
+        if empty:
+            lines.append(f"- {NAMES[kind]}, empty: serves {figure(empty, 'start_s'):.3f} s after exec.")
+    return [""] + lines if lines else []
+
+
+# Plots. White background, so that they can be read on dark pages too.
+
+def svg(width, height, parts):
+    head = (f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+            f'viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">')
+    return "\n".join([head, f'<rect width="{width}" height="{height}" fill="#ffffff"/>', *parts, "</svg>"]) + "\n"
+
+
+def text(x, y, words, anchor="start", size=12, colour="#222222"):
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" fill="{colour}">{words}</text>'
+
+
+def bar(x, y, width, height, colour):
+    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(width, 1):.1f}" height="{height}" fill="{colour}"/>'
+
+
+def legend(x, y):
+    parts = []
+    for kind in (JAVA, FERRO):
+        parts += [bar(x, y - 9, 10, 10, COLOURS[kind]), text(x + 15, y, NAMES[kind])]
+        x += 130
+    return parts
+
+
+def pairs_plot(heading, rows, label):
+    """A pair of bars for each (title, java, ferro), each pair on its own scale: the lengths show the ratio."""
+    rows = [r for r in rows if r[1] is not None or r[2] is not None]
+    if not rows:
+        return None
+    left, full, step = 230, 330, 44
+    parts = [text(15, 25, heading, size=15)] + legend(left, 48)
+    for n, (title, java, ferro) in enumerate(rows):
+        y = 64 + n * step
+        parts.append(text(left - 10, y + 19, title, "end"))
+        most = max(v for v in (java, ferro) if v)
+        for k, (kind, value) in enumerate(((JAVA, java), (FERRO, ferro))):
+            if value is None:
+                continue
+            width = full * value / most
+            parts += [bar(left, y + k * 16, width, 14, COLOURS[kind]),
+                      text(left + width + 6, y + k * 16 + 11, label(value), size=11)]
+    return svg(700, 64 + len(rows) * step + 10, parts)
+
+
+def short(value):
+    for limit, suffix in ((1e6, "M"), (1e3, "k")):
+        if value >= limit:
+            return f"{value / limit:.3g} {suffix}"
+    return f"{value:.3g}"
+
+
+def load_figures(results, which):
+    out = []
+    for row in LOAD_ROWS:
+        found = results["rows"].get(row.name, {})
+        out.append((row.title, figure(found.get(JAVA), which), figure(found.get(FERRO), which)))
+    return out
+
+
+def throughput_plot(results):
+    return pairs_plot("Operations per second (longer is better)", load_figures(results, "per_second"),
+                      lambda v: short(v) + "/s")
+
+
+def cpu_plot(results):
+    return pairs_plot("Server CPU time for an operation (shorter is better)", load_figures(results, "cpu_us_per_op"),
+                      lambda v: f"{v:.3g} us")
+
+
+def memory_plot(results):
+    shown = [("empty", "rss_mb", "RSS, empty", "MB"), ("idle", "rss_mb", "RSS, 10,000 idle sessions", "MB"),
+             ("fill-1m", "rss_mb", "RSS, 1 million znodes", "MB"), ("fill-1m", "disk_mb", "disk, 1 million znodes", "MB"),
+             ("fill-1m", "restart_s", "restart, 1 million znodes", "s")]
+    rows = []
+    units = {}
+    for name, which, title, unit in shown:
+        found = results["rows"].get(name, {})
+        rows.append((title, figure(found.get(JAVA), which), figure(found.get(FERRO), which)))
+        for value in rows[-1][1:]:
+            units[value] = unit
+    return pairs_plot("Memory, disk, restart (shorter is better)", rows, lambda v: f"{v:,.3g} {units[v]}")
+
+
+def latency_plot(results):
+    """Latency against percentile on logarithmic axes, for the rows in which latency is a target."""
+    shown = [(row.title, results["rows"][row.name]) for row in LOAD_ROWS
+             if row.name in ("get-50x20", "set-50x20", "set-1x1", "mixed-50") and results["rows"].get(row.name)]
+    shown = [(title, found) for title, found in shown if found.get(JAVA) or found.get(FERRO)]
+    if not shown:
+        return None
+    points = ["p50", "p90", "p99", "p99_9", "p99_99"]
+    width, height = 300, 190
+    parts = [text(15, 25, "Latency in the closed loop, by percentile (lower is better)", size=15)] + legend(15, 48)
+    for n, (title, found) in enumerate(shown):
+        left, top = 60 + n % 2 * (width + 60), 85 + n // 2 * (height + 60)
+        lines = {kind: [figure(found.get(kind), f"{p}_us") for p in points] for kind in (JAVA, FERRO) if found.get(kind)}
+        values = [v for line in lines.values() for v in line]
+        low, high = decade(min(values)), decade(max(values)) + 1
+        parts.append(text(left, top - 8, title))
+        for power in range(low, high + 1):
+            y = top + height * (high - power) / (high - low)
+            parts.append(f'<line x1="{left}" y1="{y:.1f}" x2="{left + width}" y2="{y:.1f}" stroke="#dddddd"/>')
+            parts.append(text(left - 6, y + 4, short_time(10.0 ** power), "end", 10))
+        for k, point in enumerate(points):
+            x = left + width * k / (len(points) - 1)
+            parts.append(text(x, top + height + 16, point.replace("_", "."), "middle", 10))
+        for kind, line in lines.items():
+            xy = [(left + width * k / (len(points) - 1), top + height * (high - log10(v)) / (high - low))
+                  for k, v in enumerate(line)]
+            path = " ".join(f"{x:.1f},{y:.1f}" for x, y in xy)
+            parts.append(f'<polyline points="{path}" fill="none" stroke="{COLOURS[kind]}" stroke-width="2"/>')
+            parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{COLOURS[kind]}"/>' for x, y in xy]
+    return svg(60 + 2 * (width + 60), 85 + (len(shown) + 1) // 2 * (height + 60), parts)
+
+
+def log10(value):
+    return log(max(value, 1e-3))
+
+
+def decade(value):
+    return floor(log10(value))
+
+
+def short_time(us):
+    return f"{us / 1e6:g} s" if us >= 1e6 else f"{us / 1e3:g} ms" if us >= 1e3 else f"{us:g} us"

@@ -1,0 +1,191 @@
+"""Starting, pausing, stopping and measuring the two servers. Knows nothing of works and targets."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+PROJECT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+TARGET = os.environ.get("CARGO_TARGET_DIR", os.path.join(PROJECT, "target"))
+ZK_VERSION = os.environ.get("ZK_VERSION", "3.9.5")
+JAVA, FERRO = "java", "ferrokeeper"
+
+CONFIG = """dataDir={dir}/data
+clientPort={port}
+clientPortAddress=127.0.0.1
+tickTime=2000
+admin.enableServer=false
+4lw.commands.whitelist=*
+maxClientCnxns=0
+"""
+
+
+class Failed(Exception):
+    pass
+
+
+def build(wanted):
+    """Builds the load generator and, unless FERROKEEPER names a binary, the server. Returns the commands."""
+    cargo = ["cargo", "build", "--release"]
+    subprocess.run(cargo + ["-p", "ferrokeeper-bench", "--bin", "zkload"], cwd=PROJECT, check=True)
+    commands = {"zkload": os.path.join(TARGET, "release", "zkload")}
+    if FERRO in wanted:
+        binary = os.environ.get("FERROKEEPER")
+        if not binary:
+            subprocess.run(cargo + ["-p", "ferrokeeper"], cwd=PROJECT, check=True)
+            binary = os.path.join(TARGET, "release", "ferrokeeper")
+        commands[FERRO] = [binary, "server"]
+    if JAVA in wanted:
+        script = f'set -euo pipefail; source compat-tests/lib/env.sh; java_classpath {ZK_VERSION}'
+        found = subprocess.run(["bash", "-c", script], cwd=PROJECT, check=True, stdout=subprocess.PIPE, text=True)
+        main = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
+        commands[JAVA] = ["java", "-Xmx4g", "-cp", found.stdout.strip(), main]
+    return commands
+
+
+def refuse_memory_disk(directory):
+    kind = subprocess.run(["stat", "-f", "-c", "%T", directory], check=True, stdout=subprocess.PIPE, text=True)
+    if kind.stdout.strip() in ("tmpfs", "ramfs"):
+        raise SystemExit(f"{directory} is in memory: fsync costs nothing there. Choose a real disk with --dir")
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Server:
+    def __init__(self, kind, command, directory):
+        self.kind, self.command, self.dir = kind, command, directory
+        self.process = None
+        self.port = None
+        shutil.rmtree(directory, ignore_errors=True)
+        os.makedirs(directory)
+
+    def start(self, timeout=300):
+        """Starts on the data that is there; returns the seconds from exec until it serves."""
+        self.port = free_port()
+        config = os.path.join(self.dir, "zoo.cfg")
+        with open(config, "w") as f:
+            f.write(CONFIG.format(dir=self.dir, port=self.port))
+        with open(os.path.join(self.dir, "server.log"), "a") as log:
+            begun = time.monotonic()
+            self.process = subprocess.Popen(self.command + [config], stdout=log, stderr=log, cwd=self.dir)
+        while time.monotonic() < begun + timeout:
+            if "Mode:" in self.word("srvr"):
+                return time.monotonic() - begun
+            if self.process.poll() is not None:
+                raise Failed(f"{self.kind} ended before it served, see {self.dir}/server.log")
+            time.sleep(0.002)
+        raise Failed(f"{self.kind} does not serve after {timeout} s, see {self.dir}/server.log")
+
+    def word(self, word):
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 5) as s:
+                s.sendall(word.encode())
+                return s.makefile("rb").read().decode()
+        except OSError:
+            return ""
+
+    def node_count(self):
+        found = re.search(r"Node count: (\d+)", self.word("srvr"))
+        return int(found.group(1)) if found else 0
+
+    def alive(self):
+        return self.process is not None and self.process.poll() is None
+
+    def pause(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def stop(self, sig=signal.SIGTERM, timeout=120):
+        if not self.alive():
+            return
+        self.resume()
+        self.process.send_signal(sig)
+        try:
+            self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise Failed(f"{self.kind} did not end within {timeout} s of {sig.name}") from None
+
+    def remove(self):
+        if self.alive():
+            self.resume()
+            self.process.kill()
+            self.process.wait()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def rss_bytes(self):
+        with open(f"/proc/{self.process.pid}/status") as f:
+            return int(re.search(r"VmRSS:\s+(\d+) kB", f.read()).group(1)) * 1024
+
+    def disk_bytes(self):
+        """Blocks in use below the data directory. Files may come and go while we look."""
+        total = 0
+        for path, _, files in os.walk(os.path.join(self.dir, "data")):
+            for name in files:
+                try:
+                    total += os.lstat(os.path.join(path, name)).st_blocks * 512
+                except FileNotFoundError:
+                    pass
+        return total
+
+
+class Load:
+    """Runs zkload; its figures come back as a dict."""
+
+    def __init__(self, zkload):
+        self.zkload = zkload
+
+    def start(self, server, args):
+        command = [self.zkload] + args + ["--json", "-"]
+        if server is not None:
+            command += ["--server", f"127.0.0.1:{server.port}", "--pid", str(server.process.pid)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def finish(self, process, timeout):
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            raise Failed(f"the load generator did not end within {timeout} s") from None
+        print("   ", err.strip(), flush=True)
+        if process.returncode != 0:
+            raise Failed(err.strip().splitlines()[-1] if err.strip() else "the load generator failed")
+        return json.loads(out)
+
+    def run(self, server, args, timeout=900):
+        return self.finish(self.start(server, args), timeout)
+
+
+def machine(wanted, commands):
+    """What the figures depend on, for the head of the table."""
+    def first(command):
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return done.stdout.strip().splitlines()[0] if done.returncode == 0 and done.stdout.strip() else "unknown"
+
+    with open("/proc/cpuinfo") as f:
+        cpu = re.search(r"model name\s*: (.*)", f.read())
+    with open("/proc/meminfo") as f:
+        memory = int(re.search(r"MemTotal:\s+(\d+)", f.read()).group(1)) / 1024 / 1024
+    facts = {
+        "cpu": f"{os.cpu_count()} x {cpu.group(1) if cpu else 'unknown'}",
+        "memory": f"{memory:.0f} GiB",
+        "kernel": os.uname().release,
+        "zookeeper": ZK_VERSION,
+    }
+    if JAVA in wanted:
+        facts["java"] = first(["java", "-version"])
+    if FERRO in wanted:
+        facts["ferrokeeper"] = first([commands[FERRO][0], "--version"])
+    return facts
