@@ -1,0 +1,119 @@
+//! Counters and summaries by key, where the keys come from clients (top-level znode names).
+
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use parking_lot::RwLock;
+
+use super::cells::Summary;
+use super::{Sink, Value};
+
+/// Keys beyond this many are not told apart: they are not recorded. Clients make keys.
+const KEYS_MAX: usize = 1000;
+
+/// Values by key. A lookup takes a read lock; only a new key takes the write lock.
+struct Keyed<T, S = RandomState> {
+    entries: RwLock<HashMap<Box<str>, T, S>>,
+}
+
+impl<T, S: Default> Default for Keyed<T, S> {
+    fn default() -> Self {
+        Keyed {
+            entries: RwLock::new(HashMap::default()),
+        }
+    }
+}
+
+impl<T: Default, S: BuildHasher> Keyed<T, S> {
+    fn with(&self, key: &str, record: impl Fn(&T)) {
+        if let Some(value) = self.entries.read().get(key) {
+            return record(value);
+        }
+        let mut entries = self.entries.write();
+        if entries.len() < KEYS_MAX || entries.contains_key(key) {
+            record(entries.entry(key.into()).or_default());
+        }
+    }
+}
+
+/// A counter for each key.
+#[derive(Default)]
+pub struct CounterSet {
+    keyed: Keyed<AtomicU64>,
+}
+
+impl CounterSet {
+    pub fn increment(&self, key: &str) {
+        self.keyed.with(key, |counter| {
+            counter.fetch_add(1, Relaxed);
+        });
+    }
+
+    pub(super) fn reset(&self) {
+        for counter in self.keyed.entries.read().values() {
+            counter.store(0, Relaxed);
+        }
+    }
+
+    pub(super) fn dump(&self, name: &str, sink: &mut Sink<'_>) {
+        for (key, counter) in self.keyed.entries.read().iter() {
+            sink(
+                &format!("{key}_{name}"),
+                Value::Int(counter.load(Relaxed) as i64),
+            );
+        }
+    }
+}
+
+/// A summary for each key.
+#[derive(Default)]
+pub struct SummarySet {
+    // Boxed: a table that grows moves pointers instead of cache lines.
+    keyed: Keyed<Box<Summary>>,
+}
+
+impl SummarySet {
+    pub fn record(&self, key: &str, value: i64) {
+        self.keyed.with(key, |summary| summary.record(value));
+    }
+
+    pub(super) fn reset(&self) {
+        for summary in self.keyed.entries.read().values() {
+            summary.reset();
+        }
+    }
+
+    pub(super) fn dump(&self, name: &str, sink: &mut Sink<'_>) {
+        for (key, summary) in self.keyed.entries.read().iter() {
+            summary.dump(&format!("{key}_{name}"), sink);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_cannot_make_keys_without_bound() {
+        let set = CounterSet::default();
+        for round in 0..2 {
+            for key in 0..2 * KEYS_MAX {
+                set.increment(&format!("key{key}-{}", key % 2 * round));
+            }
+        }
+        let mut keys = 0;
+        set.dump("m", &mut |_, _| keys += 1);
+        assert_eq!(keys, KEYS_MAX);
+        set.increment("key0-0");
+        let mut first = None;
+        set.dump("m", &mut |name, value| {
+            if name == "key0-0_m" {
+                first = Some(value);
+            }
+        });
+        assert_eq!(first, Some(Value::Int(3)));
+    }
+}
