@@ -9,8 +9,9 @@
 mod cells;
 mod histogram;
 mod sets;
+mod slot;
 
-pub use cells::{Counter, Summary};
+pub use cells::{Counter, Summary, Totals};
 pub use histogram::DetailedSummary;
 pub use sets::{CounterSet, SummarySet};
 

@@ -558,14 +558,10 @@ fn the_version_suits_its_parsers() {
     // Clients branch on the first two numbers; agents cut at ", " and at the first hyphen.
     let (version, built) = version::FULL.split_once(", built on ").unwrap();
     let (numbers, revision) = version.split_once('-').unwrap();
-    assert_eq!(
-        numbers
-            .split('.')
-            .map(|n| n.parse::<u32>().unwrap())
-            .count(),
-        3
-    );
-    assert!(numbers.starts_with("3.9.") && !revision.is_empty());
+    let numbers: Vec<u32> = numbers.split('.').map(|n| n.parse().unwrap()).collect();
+    assert_eq!(numbers.len(), 3);
+    assert_eq!(numbers[..2], [3, 9]);
+    assert!(!revision.is_empty());
     let pattern = "0000-00-00 00:00 UTC";
     let digits = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "0");
     assert_eq!(digits(built), pattern);

@@ -1,28 +1,14 @@
-//! Counters and plain summaries, spread over a few cache lines so that threads do not fight.
+//! Counters and plain summaries, spread over cache lines so that threads do not fight.
 
-use std::cell::Cell;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
+use super::slot::{CELLS, Slot};
 use super::{Sink, Value};
 use crate::admin::java_text;
 
-/// More than the threads that record much; each metric costs this many cache lines.
-pub(super) const SHARDS: usize = 8;
-
-/// The shard of this thread.
-pub(super) fn shard() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    const UNSET: usize = usize::MAX;
-    thread_local! {
-        static MINE: Cell<usize> = const { Cell::new(UNSET) };
-    }
-    MINE.with(|mine| {
-        if mine.get() == UNSET {
-            mine.set(NEXT.fetch_add(1, Relaxed) % SHARDS);
-        }
-        mine.get()
-    })
-}
+/// A reset stores zeros beside owners that load and store: the second time catches what they
+/// wrote back.
+pub(super) const RESET_PASSES: usize = 2;
 
 #[derive(Default)]
 #[repr(align(64))]
@@ -31,12 +17,13 @@ struct CounterCell(AtomicU64);
 /// Counts events.
 #[derive(Default)]
 pub struct Counter {
-    shards: [CounterCell; SHARDS],
+    cells: [CounterCell; CELLS],
 }
 
 impl Counter {
     pub fn add(&self, amount: u64) {
-        self.shards[shard()].0.fetch_add(amount, Relaxed);
+        let slot = Slot::of_this_thread();
+        slot.add(&self.cells[slot.index()].0, amount);
     }
 
     pub fn increment(&self) {
@@ -44,13 +31,13 @@ impl Counter {
     }
 
     pub fn get(&self) -> u64 {
-        self.shards
+        self.cells
             .iter()
             .fold(0, |sum, cell| sum.wrapping_add(cell.0.load(Relaxed)))
     }
 
     pub fn reset(&self) {
-        for cell in &self.shards {
+        for cell in (0..RESET_PASSES).flat_map(|_| &self.cells) {
             cell.0.store(0, Relaxed);
         }
     }
@@ -59,7 +46,8 @@ impl Counter {
 #[repr(align(64))]
 struct SummaryCell {
     count: AtomicU64,
-    sum: AtomicI64,
+    // Two's complement.
+    sum: AtomicU64,
     min: AtomicI64,
     max: AtomicI64,
 }
@@ -68,7 +56,7 @@ impl Default for SummaryCell {
     fn default() -> Self {
         SummaryCell {
             count: AtomicU64::new(0),
-            sum: AtomicI64::new(0),
+            sum: AtomicU64::new(0),
             min: AtomicI64::new(i64::MAX),
             max: AtomicI64::new(i64::MIN),
         }
@@ -78,7 +66,7 @@ impl Default for SummaryCell {
 /// Count, sum, least and greatest of what was recorded.
 #[derive(Default)]
 pub struct Summary {
-    shards: [SummaryCell; SHARDS],
+    cells: [SummaryCell; CELLS],
 }
 
 /// What a summary held at one time.
@@ -104,9 +92,10 @@ impl Summary {
 
     /// Records `count` values at once, of which the caller knows sum, least and greatest.
     pub fn record_many(&self, sum: i64, min: i64, max: i64, count: u64) {
-        let cell = &self.shards[shard()];
-        cell.count.fetch_add(count, Relaxed);
-        cell.sum.fetch_add(sum, Relaxed);
+        let slot = Slot::of_this_thread();
+        let cell = &self.cells[slot.index()];
+        slot.add(&cell.count, count);
+        slot.add(&cell.sum, sum.cast_unsigned());
         // Extremes change rarely; a load is cheaper than a locked operation.
         if min < cell.min.load(Relaxed) {
             cell.min.fetch_min(min, Relaxed);
@@ -123,9 +112,11 @@ impl Summary {
             min: i64::MAX,
             max: i64::MIN,
         };
-        for cell in &self.shards {
+        for cell in &self.cells {
             totals.count = totals.count.wrapping_add(cell.count.load(Relaxed));
-            totals.sum = totals.sum.wrapping_add(cell.sum.load(Relaxed));
+            totals.sum = totals
+                .sum
+                .wrapping_add(cell.sum.load(Relaxed).cast_signed());
             totals.min = totals.min.min(cell.min.load(Relaxed));
             totals.max = totals.max.max(cell.max.load(Relaxed));
         }
@@ -139,7 +130,7 @@ impl Summary {
     }
 
     pub fn reset(&self) {
-        for cell in &self.shards {
+        for cell in (0..RESET_PASSES).flat_map(|_| &self.cells) {
             cell.count.store(0, Relaxed);
             cell.sum.store(0, Relaxed);
             cell.min.store(i64::MAX, Relaxed);

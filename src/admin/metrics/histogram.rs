@@ -6,7 +6,8 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::cells::{SHARDS, Summary, Totals, shard};
+use super::cells::{RESET_PASSES, Summary, Totals};
+use super::slot::{CELLS, Slot};
 use super::{Sink, Value};
 
 /// Values below two to this power have a bucket each; above, every power of two has half as many.
@@ -22,7 +23,7 @@ const BUCKETS: usize = EXACT + (BITS_MAX - EXACT_BITS) as usize * PER_POWER;
 pub struct DetailedSummary {
     summary: Summary,
     // Most summaries of a server stay unused: their buckets are never allocated.
-    buckets: [OnceLock<Box<[AtomicU64]>>; SHARDS],
+    buckets: [OnceLock<Box<[AtomicU64]>>; CELLS],
 }
 
 impl DetailedSummary {
@@ -34,9 +35,10 @@ impl DetailedSummary {
     pub fn record_many(&self, value: i64, count: u64) {
         self.summary
             .record_many(value.wrapping_mul(count as i64), value, value, count);
-        let buckets =
-            self.buckets[shard()].get_or_init(|| (0..BUCKETS).map(|_| AtomicU64::new(0)).collect());
-        buckets[bucket(value)].fetch_add(count, Relaxed);
+        let slot = Slot::of_this_thread();
+        let buckets = self.buckets[slot.index()]
+            .get_or_init(|| (0..BUCKETS).map(|_| AtomicU64::new(0)).collect());
+        slot.add(&buckets[bucket(value)], count);
     }
 
     pub fn totals(&self) -> Totals {
@@ -46,8 +48,8 @@ impl DetailedSummary {
     /// The least recorded values that are not exceeded by these fractions of all; 0 for nothing.
     pub fn percentiles<const N: usize>(&self, fractions: [f64; N]) -> [i64; N] {
         let mut counts = vec![0u64; BUCKETS];
-        for shard in self.buckets.iter().filter_map(OnceLock::get) {
-            for (count, cell) in counts.iter_mut().zip(shard) {
+        for cells in self.buckets.iter().filter_map(OnceLock::get) {
+            for (count, cell) in counts.iter_mut().zip(cells) {
                 *count += cell.load(Relaxed);
             }
         }
@@ -69,8 +71,8 @@ impl DetailedSummary {
 
     pub fn reset(&self) {
         self.summary.reset();
-        for shard in self.buckets.iter().filter_map(OnceLock::get) {
-            for cell in shard {
+        for cells in self.buckets.iter().filter_map(OnceLock::get) {
+            for cell in (0..RESET_PASSES).flat_map(|_| cells) {
                 cell.store(0, Relaxed);
             }
         }

@@ -76,7 +76,13 @@ pub struct SummarySet {
 
 impl SummarySet {
     pub fn record(&self, key: &str, value: i64) {
-        self.keyed.with(key, |summary| summary.record(value));
+        self.record_many(key, value, value, value, 1);
+    }
+
+    /// As `Summary::record_many`. Looking up the key is the larger part of the cost: add up first.
+    pub fn record_many(&self, key: &str, sum: i64, min: i64, max: i64, count: u64) {
+        self.keyed
+            .with(key, |summary| summary.record_many(sum, min, max, count));
     }
 
     pub(super) fn reset(&self) {
