@@ -1,5 +1,6 @@
 //! Ferrokeeper.
 
+pub mod admin;
 pub mod auth;
 pub mod ids;
 pub mod ops;
