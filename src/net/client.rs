@@ -1,0 +1,155 @@
+//! A client's connection: one task that reads what is there, has all complete frames of it handled, and writes
+//! once. No channel, no second task, no allocation for a read, and no buffer while it is idle.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+use super::{Heard, Words};
+use crate::pipeline::Pipeline;
+use crate::pipeline::client::{Client, Next, Phase, Sink};
+
+/// Bytes taken from a socket at once.
+const READ_BYTES: usize = 64 << 10;
+/// How long a connection that was told all is kept for the other side to close: closing first, with input
+/// unread, would reset it and could take the last answer along.
+const LINGER: Duration = Duration::from_millis(500);
+
+thread_local! {
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into_boxed_slice());
+}
+
+struct SocketSink(Arc<OwnedWriteHalf>);
+
+impl Sink for SocketSink {
+    fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_write(bytes)
+    }
+}
+
+struct Connection {
+    input: OwnedReadHalf,
+    output: Arc<OwnedWriteHalf>,
+    client: Arc<Client>,
+    pipeline: Arc<Pipeline>,
+    words: Arc<dyn Words>,
+    /// What was read and not handled: the beginning of a frame, or frames behind a handshake.
+    unread: Vec<u8>,
+    /// Bytes that `unread` needs to hold before it is worth another look.
+    wanted: usize,
+}
+
+/// Serves a connection until it ends.
+pub async fn serve(stream: TcpStream, remote: SocketAddr, pipeline: Arc<Pipeline>, words: Arc<dyn Words>) {
+    let (input, output) = stream.into_split();
+    let output = Arc::new(output);
+    let client = pipeline.connect(remote, Box::new(SocketSink(output.clone())));
+    let mut connection = Connection {
+        input,
+        output,
+        client: client.clone(),
+        pipeline: pipeline.clone(),
+        words,
+        unread: Vec::new(),
+        wanted: 0,
+    };
+    poll_fn(|cx| connection.poll(cx)).await;
+    let polite = client.is_finished();
+    pipeline.disconnect(&client);
+    drop(client);
+    if polite {
+        connection.linger().await;
+    }
+}
+
+impl Connection {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            self.client.flush();
+            match self.client.next(cx.waker()) {
+                Next::Close => return Poll::Ready(()),
+                Next::Pause => return Poll::Pending,
+                Next::AwaitWritable => {
+                    let stream: &TcpStream = self.output.as_ref().as_ref();
+                    if ready!(stream.poll_write_ready(cx)).is_err() {
+                        return Poll::Ready(());
+                    }
+                    continue;
+                }
+                Next::Read => {}
+            }
+            if self.pipeline.is_busy() && self.client.pause_if_waiting() {
+                return Poll::Pending;
+            }
+            if !self.unread.is_empty() && self.unread.len() >= self.wanted {
+                let unread = std::mem::take(&mut self.unread);
+                self.handle(&unread);
+                continue;
+            }
+            if ready!(self.read(cx)).is_break() {
+                return Poll::Ready(());
+            }
+        }
+    }
+
+    /// Reads once and handles what came. Breaks at the end of the input.
+    fn read(&mut self, cx: &mut Context<'_>) -> Poll<std::ops::ControlFlow<()>> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buf = ReadBuf::new(scratch);
+            if ready!(Pin::new(&mut self.input).poll_read(cx, &mut buf)).is_err() || buf.filled().is_empty() {
+                return Poll::Ready(std::ops::ControlFlow::Break(()));
+            }
+            if self.unread.is_empty() {
+                self.handle(buf.filled());
+            } else {
+                self.unread.extend_from_slice(buf.filled());
+                if self.unread.len() >= self.wanted {
+                    let unread = std::mem::take(&mut self.unread);
+                    self.handle(&unread);
+                }
+            }
+            Poll::Ready(std::ops::ControlFlow::Continue(()))
+        })
+    }
+
+    fn handle(&mut self, input: &[u8]) {
+        if self.client.phase() == Phase::New {
+            match self.words.hear(input, self.client.remote) {
+                Heard::NoWord => {}
+                Heard::More(wanted) => {
+                    self.unread.extend_from_slice(input);
+                    self.wanted = wanted;
+                    return;
+                }
+                Heard::Answer(text) => return self.client.finish_with(text.as_bytes()),
+            }
+        }
+        let received = self.pipeline.receive(&self.client, input);
+        self.unread.extend_from_slice(&input[received.consumed..]);
+        self.wanted = received.wanted;
+    }
+
+    /// Closes our side, and takes what still comes until the other side closes too.
+    async fn linger(self) {
+        let Connection { mut input, output, client, .. } = self;
+        // The client holds the sink, and with it the other handle of the output.
+        drop(client);
+        if let Ok(mut output) = Arc::try_unwrap(output) {
+            let _ = output.shutdown().await;
+        }
+        let drain = async {
+            let mut buf = [0; 4096];
+            while input.read(&mut buf).await.is_ok_and(|n| n > 0) {}
+        };
+        let _ = tokio::time::timeout(LINGER, drain).await;
+    }
+}

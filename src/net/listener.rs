@@ -1,0 +1,137 @@
+//! Accepts connections, within the limits that are set for them.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::{Words, client};
+use crate::pipeline::Pipeline;
+
+#[derive(Clone, Debug)]
+pub struct ListenSettings {
+    pub address: SocketAddr,
+    pub backlog: i32,
+    /// `maxClientCnxns`; 0 is no limit.
+    pub per_ip_max: usize,
+    /// `maxCnxns`; 0 is no limit.
+    pub total_max: usize,
+    pub keepalive: bool,
+}
+
+/// Java's own default for a backlog.
+pub const BACKLOG: i32 = 50;
+/// Pause after an accept that failed for want of file descriptors or memory.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
+/// The connections of one listener.
+#[derive(Default)]
+pub struct Counts {
+    by_ip: Mutex<HashMap<IpAddr, usize, RandomState>>,
+    total: AtomicUsize,
+    pub rejected: AtomicU64,
+}
+
+/// One connection's place in the counts.
+struct Place {
+    counts: Arc<Counts>,
+    ip: IpAddr,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.counts.total.fetch_sub(1, Ordering::Relaxed);
+        let mut by_ip = self.counts.by_ip.lock();
+        if let Some(count) = by_ip.get_mut(&self.ip) {
+            *count -= 1;
+            if *count == 0 {
+                by_ip.remove(&self.ip);
+            }
+        }
+    }
+}
+
+impl Counts {
+    fn admit(self: &Arc<Self>, settings: &ListenSettings, ip: IpAddr) -> Result<Place, String> {
+        let total = self.total.load(Ordering::Relaxed);
+        if settings.total_max > 0 && total >= settings.total_max {
+            return Err(format!("Too many connections max allowed is {}", settings.total_max));
+        }
+        let mut by_ip = self.by_ip.lock();
+        let count = by_ip.entry(ip).or_default();
+        if settings.per_ip_max > 0 && *count >= settings.per_ip_max {
+            return Err(format!("Too many connections from {ip} - max is {}", settings.per_ip_max));
+        }
+        *count += 1;
+        self.total.fetch_add(1, Ordering::Relaxed);
+        Ok(Place { counts: self.clone(), ip })
+    }
+}
+
+pub fn bind(settings: &ListenSettings) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(settings.address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if settings.address.is_ipv6() {
+        // The wildcard takes both families, as Java's does.
+        socket.set_only_v6(false)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&settings.address.into())?;
+    socket.listen(if settings.backlog > 0 { settings.backlog } else { BACKLOG })?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Accepts until the runtime ends.
+pub async fn run(
+    listener: TcpListener,
+    settings: ListenSettings,
+    counts: Arc<Counts>,
+    pipeline: Arc<Pipeline>,
+    words: Arc<dyn Words>,
+) {
+    loop {
+        let (stream, remote) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(e) => {
+                tracing::warn!("cannot accept on {}: {e}", settings.address);
+                tokio::time::sleep(ACCEPT_RETRY).await;
+                continue;
+            }
+        };
+        let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
+        match counts.admit(&settings, remote.ip()) {
+            Ok(place) => {
+                if let Err(e) = configure(&stream, &settings) {
+                    tracing::debug!(%remote, "cannot configure a socket: {e}");
+                    continue;
+                }
+                let (pipeline, words) = (pipeline.clone(), words.clone());
+                crate::server::spawn(async move {
+                    client::serve(stream, remote, pipeline, words).await;
+                    drop(place);
+                });
+            }
+            Err(why) => {
+                counts.rejected.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!("{why}");
+                // A reset, as upstream's: the client notices at once.
+                let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+            }
+        }
+    }
+}
+
+fn configure(stream: &TcpStream, settings: &ListenSettings) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    if settings.keepalive {
+        SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new())?;
+    }
+    Ok(())
+}

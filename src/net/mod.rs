@@ -1,0 +1,20 @@
+//! Sockets and what comes through them. Knows frames, and that a connection may begin with a word instead of
+//! one; leaves what either means to others. Answers to `NIOServerCnxnFactory` and `NIOServerCnxn`.
+
+pub mod client;
+pub mod listener;
+
+/// Whether the first bytes of a connection are a four-letter word.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Heard {
+    NoWord,
+    /// Not to be told before this many bytes are there.
+    More(usize),
+    /// Send this and close.
+    Answer(String),
+}
+
+/// Answers to four-letter words.
+pub trait Words: Send + Sync {
+    fn hear(&self, first: &[u8], asker: std::net::SocketAddr) -> Heard;
+}

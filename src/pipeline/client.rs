@@ -1,0 +1,374 @@
+//! The pipeline's side of a connection: what it waits for, in order, and what it is to be sent.
+//!
+//! A session's order is kept here. A read with no unfinished write before it is answered on the spot; one behind
+//! a write waits in the queue, and is answered by whoever applies that write, before anything later is applied.
+//!
+//! Locks: tree, then a client's state, then watchers or prep. Nobody holds two clients' states at once.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU64, Ordering};
+use std::task::Waker;
+use std::time::Instant;
+
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::auth::Id;
+use crate::ids::{ConnId, Xid};
+use crate::ops::put;
+use crate::proto::client::ReplyHeader;
+use crate::proto::{ErrorCode, OpCode};
+use crate::session::Session;
+
+/// A way to send that may be used from any thread and never blocks.
+pub trait Sink: Send + Sync {
+    fn try_send(&self, bytes: &[u8]) -> io::Result<usize>;
+}
+
+/// Something whose answer is still to come.
+pub(super) enum Waiting {
+    /// The handshake, until its session exists.
+    Connect { timeout_ms: i32, legacy: bool },
+    Write { xid: i32, op: OpCode, since: Instant },
+    Read { xid: i32, op: OpCode, body: Box<[u8]>, ids: Arc<[Id]>, since: Instant },
+    /// Bytes that were ready before their turn came.
+    Ready(Box<[u8]>),
+    /// Nothing after this is answered.
+    Close,
+}
+
+/// How far the connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The first frame has not come.
+    New,
+    /// Its answer waits for a transaction; nothing more is read until then.
+    Connecting,
+    Established,
+}
+
+pub(super) struct State {
+    pub phase: Phase,
+    pub session: Option<Arc<Session>>,
+    pub ids: Arc<[Id]>,
+    pub queue: VecDeque<Waiting>,
+    out: Vec<u8>,
+    /// Somebody is writing to the socket, outside the lock.
+    sending: bool,
+    /// Close when all is sent.
+    finishing: bool,
+    /// Nothing is sent or answered any more.
+    dead: bool,
+    /// In the list of those to flush after the current batch.
+    pub touched: bool,
+    /// The task waits for something other than its socket, and has to be woken.
+    paused: bool,
+    waker: Option<Waker>,
+}
+
+/// A reader that takes this many bytes without reading is not served any further.
+const OUT_BYTES_MAX: usize = 64 << 20;
+/// With this many bytes unsent, nothing more is read from the connection.
+const OUT_BYTES_HIGH: usize = 1 << 20;
+/// Requests of one connection that may wait for writes before it.
+const QUEUE_MAX: usize = 4096;
+/// A buffer that grew beyond this is given back rather than kept.
+const SPARE_BYTES_MAX: usize = 256 << 10;
+
+#[derive(Debug, Default)]
+pub struct ClientStats {
+    pub received: AtomicU64,
+    pub sent: AtomicU64,
+    pub last_op: AtomicI32,
+    pub last_xid: AtomicI32,
+    pub last_zxid: AtomicI64,
+    pub last_response_ms: AtomicI64,
+    pub last_latency_ms: AtomicI64,
+    pub min_latency_ms: AtomicI64,
+    pub max_latency_ms: AtomicI64,
+    pub total_latency_ms: AtomicI64,
+    pub answered: AtomicU64,
+}
+
+pub struct Client {
+    pub id: ConnId,
+    pub remote: SocketAddr,
+    /// Wall clock at which it connected.
+    pub since_ms: i64,
+    pub stats: ClientStats,
+    sink: Box<dyn Sink>,
+    state: Mutex<State>,
+}
+
+/// What the connection's own task has to do next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    Read,
+    /// Bytes are left that the socket does not take.
+    AwaitWritable,
+    /// Too much is unanswered or unsent; a wake-up comes.
+    Pause,
+    Close,
+}
+
+impl Client {
+    pub fn new(id: ConnId, remote: SocketAddr, since_ms: i64, ids: Arc<[Id]>, sink: Box<dyn Sink>) -> Client {
+        let stats = ClientStats { min_latency_ms: AtomicI64::new(i64::MAX), ..ClientStats::default() };
+        stats.last_zxid.store(-1, Ordering::Relaxed);
+        stats.last_xid.store(-1, Ordering::Relaxed);
+        let state = State {
+            phase: Phase::New,
+            session: None,
+            ids,
+            queue: VecDeque::new(),
+            out: Vec::new(),
+            sending: false,
+            finishing: false,
+            dead: false,
+            touched: false,
+            paused: false,
+            waker: None,
+        };
+        Client { id, remote, since_ms, stats, sink, state: Mutex::new(state) }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    pub fn session(&self) -> Option<Arc<Session>> {
+        self.state.lock().session.clone()
+    }
+
+    pub fn queued(&self) -> usize {
+        self.state.lock().queue.len()
+    }
+
+    /// Ends the connection without another word.
+    pub fn kill(&self) {
+        let waker = {
+            let mut state = self.state.lock();
+            state.dead = true;
+            state.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    pub fn wake(&self) {
+        let waker = self.state.lock().waker.take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Raw text, then the end: for four-letter words.
+    pub fn finish_with(&self, text: &[u8]) {
+        let mut state = self.state.lock();
+        state.out.extend_from_slice(text);
+        state.finishing = true;
+    }
+
+    /// Looked at by the connection's task before it waits; remembers whom to wake.
+    pub fn next(&self, waker: &Waker) -> Next {
+        let mut state = self.state.lock();
+        if !state.waker.as_ref().is_some_and(|w| w.will_wake(waker)) {
+            state.waker = Some(waker.clone());
+        }
+        state.paused = false;
+        if state.dead {
+            return Next::Close;
+        }
+        if !state.out.is_empty() && !state.sending {
+            return Next::AwaitWritable;
+        }
+        if state.finishing && !state.sending {
+            return Next::Close;
+        }
+        state.paused = state.finishing
+            || state.phase == Phase::Connecting
+            || state.out.len() > OUT_BYTES_HIGH
+            || state.queue.len() >= QUEUE_MAX;
+        if state.paused { Next::Pause } else { Next::Read }
+    }
+
+    /// Waits for an answer before more is read, if there is one to wait for.
+    pub fn pause_if_waiting(&self) -> bool {
+        let mut state = self.state.lock();
+        state.paused = !state.queue.is_empty();
+        state.paused
+    }
+
+    pub fn phase(&self) -> Phase {
+        self.state.lock().phase
+    }
+
+    /// All was said and sent: the rest is to close politely.
+    pub fn is_finished(&self) -> bool {
+        let state = self.state.lock();
+        state.finishing && !state.dead
+    }
+
+    /// Sends what there is, unless somebody else is at it: that one goes on until nothing is left.
+    pub fn flush(&self) {
+        let mut spare = SPARE.take();
+        loop {
+            let mut state = self.state.lock();
+            if state.sending || state.dead || state.out.is_empty() {
+                break;
+            }
+            state.sending = true;
+            std::mem::swap(&mut state.out, &mut spare);
+            drop(state);
+
+            let sent = self.send(&spare);
+
+            let mut state = self.state.lock();
+            state.sending = false;
+            match sent {
+                Ok(n) if n == spare.len() => spare.clear(),
+                Ok(n) => {
+                    // The socket is full. The rest goes first; the task waits for room.
+                    spare.drain(..n);
+                    let later = std::mem::take(&mut state.out);
+                    spare.extend_from_slice(&later);
+                    state.out = std::mem::take(&mut spare);
+                    let waker = state.waker.take();
+                    drop(state);
+                    if let Some(waker) = waker {
+                        waker.wake();
+                    }
+                    break;
+                }
+                Err(_) => {
+                    state.dead = true;
+                    state.out = Vec::new();
+                    spare.clear();
+                    let waker = state.waker.take();
+                    drop(state);
+                    if let Some(waker) = waker {
+                        waker.wake();
+                    }
+                    break;
+                }
+            }
+            if (state.finishing || state.paused) && state.out.is_empty() {
+                let waker = state.waker.take();
+                drop(state);
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+                break;
+            }
+        }
+        spare.clear();
+        if spare.capacity() <= SPARE_BYTES_MAX {
+            SPARE.set(spare);
+        }
+    }
+
+    fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        let mut at = 0;
+        while at < bytes.len() {
+            match self.sink.try_send(&bytes[at..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => at += n,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(at)
+    }
+}
+
+thread_local! {
+    /// An output buffer per thread, so that idle connections hold none.
+    static SPARE: std::cell::Cell<Vec<u8>> = const { std::cell::Cell::new(Vec::new()) };
+}
+
+impl State {
+    pub(super) fn is_open(&self) -> bool {
+        !self.dead && !self.finishing
+    }
+
+    /// The output, for appending whole frames.
+    pub(super) fn out(&mut self) -> &mut Vec<u8> {
+        if self.out.len() > OUT_BYTES_MAX {
+            self.dead = true;
+            self.out = Vec::new();
+        }
+        if self.out.capacity() == 0 {
+            self.out = SPARE.take();
+        }
+        &mut self.out
+    }
+
+    pub(super) fn finish(&mut self) {
+        self.finishing = true;
+        self.queue.clear();
+    }
+
+    pub(super) fn kill(&mut self) {
+        self.dead = true;
+        self.queue.clear();
+        self.out = Vec::new();
+    }
+
+    /// Bytes whose turn is now, or after what waits.
+    pub(super) fn answer_in_turn(&mut self, bytes: &[u8]) {
+        if self.queue.is_empty() {
+            self.out().extend_from_slice(bytes);
+        } else {
+            self.queue.push_back(Waiting::Ready(bytes.into()));
+        }
+    }
+
+    pub(super) fn close_in_turn(&mut self) {
+        if self.queue.is_empty() {
+            self.finish();
+        } else {
+            self.queue.push_back(Waiting::Close);
+        }
+    }
+}
+
+/// Appends a reply frame; `body` gives the code, and after an error what it wrote is cut off.
+pub(super) fn put_reply(
+    out: &mut Vec<u8>,
+    xid: i32,
+    zxid: i64,
+    body: impl FnOnce(&mut Vec<u8>) -> Result<(), ErrorCode>,
+) -> ErrorCode {
+    let start = out.len();
+    let xid = xid.to_be_bytes();
+    out.extend_from_slice(&[0, 0, 0, 0, xid[0], xid[1], xid[2], xid[3]]);
+    out.extend_from_slice(&zxid.to_be_bytes());
+    out.extend_from_slice(&[0; 4]);
+    let err = match body(out) {
+        Ok(()) => ErrorCode::OK,
+        Err(code) => {
+            out.truncate(start + 20);
+            out[start + 16..].copy_from_slice(&code.0.to_be_bytes());
+            code
+        }
+    };
+    let len = (out.len() - start - 4) as u32;
+    out[start..start + 4].copy_from_slice(&len.to_be_bytes());
+    err
+}
+
+/// A reply of nothing but its header.
+pub(super) fn header_frame(xid: i32, zxid: i64, err: ErrorCode) -> Vec<u8> {
+    let mut out = 16i32.to_be_bytes().to_vec();
+    put(&mut out, &ReplyHeader { xid, zxid, err });
+    out
+}
+
+/// The xid of the answer: a ping's is always the same.
+pub(super) fn reply_xid(op: OpCode, xid: i32) -> i32 {
+    if op == OpCode::PING { Xid::PING.0 } else { xid }
+}

@@ -1,0 +1,182 @@
+//! The last stage: durable transactions are applied in zxid order, watchers hear of them, requesters get their
+//! answers. Answers to `FinalRequestProcessor`.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::client::{Client, State, Waiting, put_reply};
+use super::prep::Group;
+use super::watchers::Firing;
+use super::{Pipeline, reply_xid};
+use crate::ids::SessionId;
+use crate::ops::{self, Applied};
+use crate::proto::client::{ErrorResponse, MultiHeader};
+use crate::proto::txn::TxnHeader;
+use crate::proto::{ErrorCode, OpCode};
+use crate::tree::Tree;
+use crate::tree::watch::Watches;
+
+/// Transactions that are applied under one hold of the tree's lock: readers wait for no more than these.
+const APPLY_MAX: usize = 256;
+/// Up to so many connections are sent their answers from here; above, their own tasks do it side by side.
+const DIRECT_SENDS_MAX: usize = 8;
+
+impl Pipeline {
+    pub(super) fn finalize(&self, group: &mut Group) {
+        let mut touched: Vec<Arc<Client>> = Vec::new();
+        for chunk in group.txns.chunks(APPLY_MAX) {
+            let mut tree = self.tree.write();
+            let mut watchers = self.watchers.lock();
+            let mut firing = Firing::new(&mut watchers, &self.rules, &mut touched);
+            for txn in chunk {
+                let bytes = &group.bytes[txn.start..txn.end];
+                let (header, applied) = match ops::apply(&mut tree, bytes, &mut firing) {
+                    Ok(done) => done,
+                    Err(e) => panic!("a transaction of our own cannot be read: {e}"),
+                };
+                if header.op == OpCode::CLOSE_SESSION {
+                    self.session_closed(&mut firing, SessionId(header.client_id), txn.origin.as_ref());
+                }
+                if let Some(client) = &txn.origin {
+                    self.complete(client, &header, &applied, &tree, &mut firing);
+                }
+            }
+            let sent = firing.sent;
+            let last = tree.last_zxid();
+            drop(watchers);
+            drop(tree);
+            self.stats.sent(sent);
+            self.prep.lock().pending.applied(last.0);
+        }
+        self.outstanding.fetch_sub(group.txns.len(), Ordering::Relaxed);
+        let direct = touched.len() <= DIRECT_SENDS_MAX;
+        for client in touched {
+            client.state().touched = false;
+            if direct {
+                client.flush();
+            } else {
+                client.wake();
+            }
+        }
+    }
+
+    fn session_closed(&self, firing: &mut Firing<'_>, id: SessionId, origin: Option<&Arc<Client>>) {
+        let Some(session) = self.sessions.remove(id) else { return };
+        let Some(conn) = session.conn() else { return };
+        if origin.is_some_and(|o| o.id == conn) {
+            return;
+        }
+        if let Some(client) = firing.watchers.clients.get(&conn) {
+            client.state().kill();
+            client.wake();
+        }
+    }
+
+    /// Answers the request that a transaction came from, and the reads that waited behind it.
+    fn complete(
+        &self,
+        client: &Arc<Client>,
+        header: &TxnHeader,
+        applied: &Applied<'_>,
+        tree: &Tree,
+        firing: &mut Firing<'_>,
+    ) {
+        let mut state = client.state();
+        if !state.is_open() {
+            return;
+        }
+        if !std::mem::replace(&mut state.touched, true) {
+            firing.touched.push(client.clone());
+        }
+        let mut answered = 0;
+        let mut slowest = None;
+        match state.queue.pop_front() {
+            Some(Waiting::Connect { timeout_ms, legacy }) => {
+                self.session_opened(client, &mut state, SessionId(header.client_id), timeout_ms, legacy);
+            }
+            Some(Waiting::Write { xid, op, since }) => {
+                answered += 1;
+                slowest = Some(since);
+                put_reply(state.out(), reply_xid(op, xid), header.zxid, |out| put_applied(out, applied));
+                if op == OpCode::CLOSE_SESSION {
+                    state.finish();
+                }
+            }
+            _ => panic!("a transaction without its request at the head of the connection's queue"),
+        }
+        let mut watches = |f: &mut dyn FnMut(&mut Watches)| f(&mut firing.watchers.watches);
+        answered += self.answer_waiting(client, &mut state, tree, &mut watches, &mut slowest);
+        drop(state);
+        let latency_ms = slowest.map_or(0, |since: Instant| since.elapsed().as_millis() as i64);
+        self.stats.answered(answered, latency_ms);
+        client.stats.answered(answered, latency_ms, header.zxid, self.now_ms());
+    }
+
+    /// Everything up to the next write has its turn now.
+    fn answer_waiting(
+        &self,
+        client: &Client,
+        state: &mut State,
+        tree: &Tree,
+        watches: &mut dyn FnMut(&mut dyn FnMut(&mut Watches)),
+        slowest: &mut Option<Instant>,
+    ) -> u64 {
+        let mut answered = 0;
+        while let Some(next) = state.queue.pop_front() {
+            match next {
+                Waiting::Read { xid, op, body, ids, since } => {
+                    answered += 1;
+                    slowest.get_or_insert(since);
+                    self.answer(client, state, tree, watches, xid, op, &body, &ids);
+                }
+                Waiting::Ready(bytes) => state.out().extend_from_slice(&bytes),
+                Waiting::Close => state.finish(),
+                write @ (Waiting::Write { .. } | Waiting::Connect { .. }) => {
+                    state.queue.push_front(write);
+                    break;
+                }
+            }
+        }
+        answered
+    }
+}
+
+/// The body of a write's answer.
+fn put_applied(out: &mut Vec<u8>, applied: &Applied<'_>) -> Result<(), ErrorCode> {
+    match applied {
+        Applied::Nothing => {}
+        Applied::Error(code) => return Err(*code),
+        Applied::Path(path) => ops::put(out, path),
+        Applied::PathStat(path, stat) => {
+            ops::put(out, path);
+            ops::put(out, stat);
+        }
+        Applied::Stat(stat) => ops::put(out, stat),
+        Applied::Multi(results) => {
+            for (op, result) in results {
+                put_part(out, *op, result);
+            }
+            ops::put(out, &MultiHeader::END);
+        }
+    }
+    Ok(())
+}
+
+/// One result of a multi.
+fn put_part(out: &mut Vec<u8>, op: OpCode, result: &Applied<'_>) {
+    if let Applied::Error(err) = result {
+        ops::put(out, &MultiHeader::failure(*err));
+        ops::put(out, &ErrorResponse { err: *err });
+        return;
+    }
+    // Clients know one type of result for every create that returns a stat.
+    let op = match op {
+        OpCode::CREATE_CONTAINER | OpCode::CREATE_TTL => OpCode::CREATE2,
+        other => other,
+    };
+    ops::put(out, &MultiHeader::success(op));
+    if put_applied(out, result).is_err() {
+        unreachable!("errors were handled above");
+    }
+}

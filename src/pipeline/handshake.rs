@@ -1,0 +1,135 @@
+//! The first frame of a connection. Answers to `ZooKeeperServer.processConnectRequest`.
+//!
+//! A refusal is a close without a word: clients take it as "try the next server".
+
+use std::sync::Arc;
+
+use super::client::{Client, Phase, State, Waiting};
+use super::prep::Request;
+use super::{Batch, Pipeline, wall_ms};
+use crate::ids::{ConnId, SessionId};
+use crate::ops::put;
+use crate::proto::client::{ConnectRequest, ConnectResponse};
+use crate::proto::{OpCode, Trailing};
+use crate::session::password;
+
+impl Pipeline {
+    pub(super) fn handshake<'a>(
+        &'a self,
+        client: &Arc<Client>,
+        state: &mut State,
+        batch: &mut Batch<'a>,
+        frame: &[u8],
+        kicked: &mut Option<ConnId>,
+    ) {
+        let Ok(request) = jute::from_slice::<ConnectRequest<'_>>(frame) else {
+            tracing::warn!(remote = %client.remote, "closing a connection: its first frame is no handshake");
+            return state.finish();
+        };
+        if request.last_zxid_seen > batch.tree.last_zxid().0 {
+            tracing::info!(
+                remote = %client.remote,
+                "refusing a client that has seen zxid 0x{:x}: this server is at {}",
+                request.last_zxid_seen,
+                batch.tree.last_zxid()
+            );
+            return state.finish();
+        }
+        let timeout_ms =
+            request.time_out.clamp(self.settings.session_timeout_ms_min, self.settings.session_timeout_ms_max);
+        let legacy = request.read_only.0.is_none();
+        let id = SessionId(request.session_id);
+        if id == SessionId::NONE {
+            self.open_session(client, state, batch, timeout_ms, legacy);
+        } else if password::matches(id, request.passwd.or_empty()) {
+            self.resume_session(client, state, id, timeout_ms, legacy, kicked);
+        } else {
+            tracing::warn!(remote = %client.remote, "wrong password for session {id}");
+            refuse_session(state, legacy);
+        }
+    }
+
+    fn open_session<'a>(
+        &'a self,
+        client: &Arc<Client>,
+        state: &mut State,
+        batch: &mut Batch<'a>,
+        timeout_ms: i32,
+        legacy: bool,
+    ) {
+        let session = self.sessions.new_id();
+        let request = Request {
+            session,
+            session_error: None,
+            cxid: 0,
+            op: OpCode::CREATE_SESSION,
+            body: &timeout_ms.to_be_bytes(),
+            ids: &[],
+            origin: Some(client.clone()),
+        };
+        let prep = batch.prep.get_or_insert_with(|| self.prep.lock());
+        prep.submit(&batch.tree, &self.rules, wall_ms(), request);
+        batch.submitted += 1;
+        state.phase = Phase::Connecting;
+        state.queue.push_back(Waiting::Connect { timeout_ms, legacy });
+    }
+
+    fn resume_session(
+        &self,
+        client: &Arc<Client>,
+        state: &mut State,
+        id: SessionId,
+        timeout_ms: i32,
+        legacy: bool,
+        kicked: &mut Option<ConnId>,
+    ) {
+        match self.sessions.get(id).filter(|s| !s.is_closing()) {
+            Some(session) => {
+                self.sessions.touch_with(&session, timeout_ms, self.now_ms());
+                *kicked = session.attach(client.id);
+                state.session = Some(session);
+                state.phase = Phase::Established;
+                put_connect_response(state.out(), id, timeout_ms, legacy);
+            }
+            None => refuse_session(state, legacy),
+        }
+    }
+
+    /// The transaction of a new session is applied: its client may go on.
+    pub(super) fn session_opened(
+        &self,
+        client: &Client,
+        state: &mut State,
+        id: SessionId,
+        timeout_ms: i32,
+        legacy: bool,
+    ) {
+        let session = self.sessions.track(id, timeout_ms, self.now_ms());
+        session.attach(client.id);
+        state.session = Some(session);
+        state.phase = Phase::Established;
+        put_connect_response(state.out(), id, timeout_ms, legacy);
+        client.stats.last_op.store(OpCode::CREATE_SESSION.0, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+fn refuse_session(state: &mut State, legacy: bool) {
+    put_response(state.out(), 0, 0, &[0; 16], legacy);
+    state.finish();
+}
+
+fn put_connect_response(out: &mut Vec<u8>, id: SessionId, timeout_ms: i32, legacy: bool) {
+    put_response(out, id.0, timeout_ms, &password::password(id), legacy);
+}
+
+fn put_response(out: &mut Vec<u8>, session_id: i64, time_out: i32, passwd: &[u8; 16], legacy: bool) {
+    let start = out.len();
+    put(out, &0i32);
+    let read_only = if legacy { Trailing(None) } else { Trailing(Some(false)) };
+    put(
+        out,
+        &ConnectResponse { protocol_version: 0, time_out, session_id, passwd: passwd.into(), read_only },
+    );
+    let len = (out.len() - start - 4) as u32;
+    out[start..start + 4].copy_from_slice(&len.to_be_bytes());
+}

@@ -1,0 +1,414 @@
+//! Requests on their way through the server: judged ([`prep`]), made durable ([`sync`]), applied and answered
+//! ([`finalize`]). Wired here. Answers to `ZooKeeperServer` and its chain of request processors.
+//!
+//! Reads never leave their connection's task: they are answered from the tree, under one shared lock for all the
+//! frames of a wake-up. Writes take two hops, one to the disk's thread and one back.
+
+mod checkpoint;
+pub mod client;
+mod finalize;
+mod handshake;
+mod housekeeping;
+mod prep;
+pub mod recovery;
+pub mod stats;
+mod sync;
+mod watchers;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use parking_lot::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard};
+
+use crate::auth::{AuthOutcome, Id, Providers};
+use crate::ids::{ConnId, SessionId};
+use crate::ops::{self, ReadContext, Route, Rules, Written};
+use crate::proto::client::{AuthPacket, RequestHeader, SetSaslResponse};
+use crate::proto::{ErrorCode, OpCode};
+use crate::session::Sessions;
+use crate::tree::Tree;
+use client::{Client, Phase, Sink, State, Waiting, header_frame, put_reply, reply_xid};
+use prep::{GROUP_BYTES_MAX, Prep, Request};
+use stats::Stats;
+use watchers::Watchers;
+
+/// What the configuration says about requests.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub tick_ms: i32,
+    pub session_timeout_ms_min: i32,
+    pub session_timeout_ms_max: i32,
+    /// `jute.maxbuffer`.
+    pub frame_bytes_max: usize,
+    /// `globalOutstandingLimit`.
+    pub outstanding_max: usize,
+    /// Schemes of which a connection must have one; empty: anybody may ask.
+    pub enforced_schemes: Vec<String>,
+    pub flush_delay_ms: u64,
+    pub batch_max: usize,
+    pub container_check_ms: u64,
+    pub container_per_minute: u64,
+    pub container_never_used_ms: i64,
+    pub large_request_threshold: usize,
+    pub large_request_bytes_max: usize,
+    pub close_session_lists_paths: bool,
+}
+
+pub struct Pipeline {
+    tree: RwLock<Tree>,
+    watchers: Mutex<Watchers>,
+    prep: Mutex<Prep>,
+    /// Told when the group is no longer empty, for the disk's thread.
+    work: Condvar,
+    sessions: Sessions,
+    rules: Rules,
+    settings: Settings,
+    /// Requests that wait for their transaction.
+    outstanding: AtomicUsize,
+    group_bytes: AtomicUsize,
+    large_bytes: AtomicUsize,
+    checkpoints: checkpoint::Checkpoints,
+    pub stats: Stats,
+    epoch: Instant,
+}
+
+/// What came of the bytes that a connection handed over.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Bytes that are done with; the rest is the beginning of a frame.
+    pub consumed: usize,
+    /// How long the frame that is not complete yet will be, if that is known.
+    pub wanted: usize,
+}
+
+/// The locks that a batch of requests goes through, taken when first needed.
+struct Batch<'a> {
+    tree: RwLockReadGuard<'a, Tree>,
+    prep: Option<MutexGuard<'a, Prep>>,
+    now: Instant,
+    answered: u64,
+    submitted: usize,
+}
+
+impl Pipeline {
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    pub fn tree(&self) -> RwLockReadGuard<'_, Tree> {
+        self.tree.read()
+    }
+
+    /// Milliseconds on the clock that sessions live by.
+    pub fn now_ms(&self) -> i64 {
+        self.epoch.elapsed().as_millis() as i64
+    }
+
+    pub fn outstanding(&self) -> usize {
+        self.outstanding.load(Ordering::Relaxed)
+    }
+
+    pub fn connect(&self, remote: std::net::SocketAddr, sink: Box<dyn Sink>) -> Arc<Client> {
+        let ids: Arc<[Id]> = Arc::from([Providers::initial_id(remote.ip())]);
+        let mut watchers = self.watchers.lock();
+        let id = watchers.new_id();
+        let client = Arc::new(Client::new(id, remote, wall_ms(), ids, sink));
+        watchers.clients.insert(id, client.clone());
+        client
+    }
+
+    /// The connection is gone; its session lives on.
+    pub fn disconnect(&self, client: &Client) {
+        let session = {
+            let mut state = client.state();
+            state.kill();
+            state.session.clone()
+        };
+        if let Some(session) = session {
+            session.detach(client.id);
+        }
+        let mut watchers = self.watchers.lock();
+        watchers.watches.remove_conn(client.id);
+        watchers.clients.remove(&client.id);
+    }
+
+    pub fn clients(&self) -> Vec<Arc<Client>> {
+        self.watchers.lock().clients.values().cloned().collect()
+    }
+
+    pub(crate) fn client(&self, id: ConnId) -> Option<Arc<Client>> {
+        self.watchers.lock().clients.get(&id).cloned()
+    }
+
+    /// Too much is under way to take on more from a connection that waits already.
+    pub fn is_busy(&self) -> bool {
+        self.outstanding() > self.settings.outstanding_max
+            || self.group_bytes.load(Ordering::Relaxed) > GROUP_BYTES_MAX
+    }
+
+    /// Takes the complete frames at the front of `input`, answers what can be answered, and queues the rest.
+    pub fn receive(&self, client: &Arc<Client>, input: &[u8]) -> Received {
+        let mut kicked = None;
+        let received = {
+            let mut batch = Batch {
+                tree: self.tree.read(),
+                prep: None,
+                now: Instant::now(),
+                answered: 0,
+                submitted: 0,
+            };
+            let mut state = client.state();
+            let received = self.take_frames(client, &mut state, &mut batch, input, &mut kicked);
+            drop(state);
+            self.finish_batch(client, batch);
+            received
+        };
+        if let Some(old) = kicked.and_then(|id| self.client(id)) {
+            old.kill();
+        }
+        received
+    }
+
+    fn finish_batch(&self, client: &Client, batch: Batch<'_>) {
+        let Batch { tree, prep, now, answered, submitted } = batch;
+        let last = tree.last_zxid();
+        drop(tree);
+        if let Some(prep) = prep {
+            self.group_bytes.store(prep.group.bytes.len(), Ordering::Relaxed);
+            self.outstanding.fetch_add(submitted, Ordering::Relaxed);
+            drop(prep);
+            self.work.notify_one();
+        }
+        if answered > 0 {
+            let latency_ms = now.elapsed().as_millis() as i64;
+            self.stats.answered(answered, latency_ms);
+            client.stats.answered(answered, latency_ms, last.0, self.now_ms());
+        }
+    }
+
+    fn take_frames<'a>(
+        &'a self,
+        client: &Arc<Client>,
+        state: &mut State,
+        batch: &mut Batch<'a>,
+        input: &[u8],
+        kicked: &mut Option<ConnId>,
+    ) -> Received {
+        let mut rest = input;
+        let mut frames = 0;
+        let mut touched = false;
+        while state.is_open() && state.phase != Phase::Connecting {
+            let frame = match jute::frame::split(rest, self.settings.frame_bytes_max) {
+                Ok(Some((frame, after))) => {
+                    rest = after;
+                    frame
+                }
+                Ok(None) => break,
+                Err(e) => {
+                    tracing::warn!(remote = %client.remote, "closing a connection: {e}");
+                    state.close_in_turn();
+                    break;
+                }
+            };
+            frames += 1;
+            if state.phase == Phase::New {
+                self.handshake(client, state, batch, frame, kicked);
+                continue;
+            }
+            if !touched {
+                touched = true;
+                let Some(session) = &state.session else { break };
+                if session.is_closing() {
+                    // Its end is on the way; what comes now is not answered.
+                    rest = &[];
+                    break;
+                }
+                self.sessions.touch(session, self.now_ms());
+            }
+            self.request(client, state, batch, frame);
+        }
+        if frames > 0 {
+            self.stats.received(frames);
+            client.stats.received.fetch_add(frames, Ordering::Relaxed);
+        }
+        let consumed = input.len() - rest.len();
+        let wanted = match rest.first_chunk::<4>() {
+            Some(len) => (u32::from_be_bytes(*len) as usize).saturating_add(4),
+            None => 4,
+        };
+        Received { consumed, wanted }
+    }
+
+    fn request<'a>(&'a self, client: &Arc<Client>, state: &mut State, batch: &mut Batch<'a>, frame: &[u8]) {
+        let mut body = frame;
+        let Ok(header) = jute::read::<RequestHeader>(&mut body) else {
+            state.close_in_turn();
+            return;
+        };
+        let route = ops::route(header.op);
+        client.stats.last_op.store(header.op.0, Ordering::Relaxed);
+        if header.xid >= 0 {
+            client.stats.last_xid.store(header.xid, Ordering::Relaxed);
+        }
+        if route != Route::Identity && !self.may_ask(state) {
+            let refusal = header_frame(header.xid, 0, ErrorCode::SESSION_CLOSED_REQUIRE_SASL_AUTH);
+            state.answer_in_turn(&refusal);
+            state.close_in_turn();
+            return;
+        }
+        match route {
+            Route::Read if state.queue.is_empty() => {
+                let ids = state.ids.clone();
+                let mut watches = |f: &mut dyn FnMut(&mut crate::tree::watch::Watches)| {
+                    f(&mut self.watchers.lock().watches);
+                };
+                self.answer(client, state, &batch.tree, &mut watches, header.xid, header.op, body, &ids);
+                batch.answered += 1;
+            }
+            Route::Read => {
+                let ids = state.ids.clone();
+                state.queue.push_back(Waiting::Read {
+                    xid: header.xid,
+                    op: header.op,
+                    body: body.into(),
+                    ids,
+                    since: batch.now,
+                });
+            }
+            Route::Write => self.submit(client, state, batch, header, body),
+            Route::Identity => self.identify(client, state, header, body),
+            Route::Refused => {
+                state.answer_in_turn(&header_frame(header.xid, -1, ErrorCode::UNIMPLEMENTED));
+                state.close_in_turn();
+            }
+        }
+    }
+
+    fn may_ask(&self, state: &State) -> bool {
+        let schemes = &self.settings.enforced_schemes;
+        schemes.is_empty() || self.rules.providers.satisfies_enforcement(schemes, &state.ids)
+    }
+
+    fn submit<'a>(
+        &'a self,
+        client: &Arc<Client>,
+        state: &mut State,
+        batch: &mut Batch<'a>,
+        header: RequestHeader,
+        body: &[u8],
+    ) {
+        let Some(session) = &state.session else { return };
+        let session_error = session.is_closing().then_some(ErrorCode::SESSION_EXPIRED);
+        if header.op == OpCode::CLOSE_SESSION && !session.begin_closing() {
+            return;
+        }
+        let request = Request {
+            session: session.id,
+            session_error,
+            cxid: header.xid,
+            op: header.op,
+            body,
+            ids: &state.ids,
+            origin: Some(client.clone()),
+        };
+        let prep = batch.prep.get_or_insert_with(|| self.prep.lock());
+        match prep.submit(&batch.tree, &self.rules, wall_ms(), request) {
+            Written::Txn => {
+                batch.submitted += 1;
+                state.queue.push_back(Waiting::Write { xid: header.xid, op: header.op, since: batch.now });
+            }
+            Written::Undecodable => {
+                let zxid = if state.queue.is_empty() { batch.tree.last_zxid() } else { prep.last };
+                state.answer_in_turn(&header_frame(header.xid, zxid.0, ErrorCode::MARSHALLING_ERROR));
+            }
+        }
+    }
+
+    /// auth and sasl: what is read after them is judged by who the connection is then.
+    fn identify(&self, client: &Client, state: &mut State, header: RequestHeader, body: &[u8]) {
+        if header.op == OpCode::SASL {
+            // No SASL is set up here: clients take an answer without a token as that.
+            let mut reply = Vec::new();
+            put_reply(&mut reply, header.xid, 0, |out| {
+                ops::put(out, &SetSaslResponse { token: jute::Buffer::NULL });
+                Ok(())
+            });
+            return state.answer_in_turn(&reply);
+        }
+        let Ok(packet) = jute::from_slice::<AuthPacket<'_>>(body) else {
+            return state.close_in_turn();
+        };
+        let outcome =
+            self.rules.providers.authenticate(packet.scheme.as_str(), packet.auth.as_bytes(), client.remote.ip());
+        match outcome {
+            AuthOutcome::Added(new) => {
+                let mut ids = state.ids.to_vec();
+                for id in new {
+                    if !ids.contains(&id) {
+                        ids.push(id);
+                    }
+                }
+                state.ids = ids.into();
+                state.answer_in_turn(&header_frame(header.xid, 0, ErrorCode::OK));
+            }
+            AuthOutcome::Accepted => state.answer_in_turn(&header_frame(header.xid, 0, ErrorCode::OK)),
+            AuthOutcome::Refused => {
+                self.stats.auth_failed.fetch_add(1, Ordering::Relaxed);
+                state.answer_in_turn(&header_frame(header.xid, 0, ErrorCode::AUTH_FAILED));
+                state.close_in_turn();
+            }
+            AuthOutcome::Close => state.close_in_turn(),
+        }
+    }
+
+    /// Answers one read from the tree as it is.
+    #[expect(clippy::too_many_arguments)]
+    fn answer(
+        &self,
+        client: &Client,
+        state: &mut State,
+        tree: &Tree,
+        watches: &mut dyn FnMut(&mut dyn FnMut(&mut crate::tree::watch::Watches)),
+        xid: i32,
+        op: OpCode,
+        body: &[u8],
+        ids: &[Id],
+    ) {
+        let session = state.session.as_ref().map_or(SessionId::NONE, |s| s.id);
+        let mut ctx = ReadContext { tree, watches, rules: &self.rules, conn: client.id, session, ids };
+        let out = state.out();
+        let start = out.len();
+        let mut events = Vec::new();
+        put_reply(out, reply_xid(op, xid), tree.last_zxid().0, |out| {
+            ops::read(&mut ctx, op, body, out, &mut events)
+        });
+        if !events.is_empty() {
+            out.splice(start..start, events);
+        }
+    }
+
+    /// A request of the server itself.
+    fn submit_own(&self, session: SessionId, op: OpCode, body: &[u8]) {
+        let tree = self.tree.read();
+        let mut prep = self.prep.lock();
+        let request = Request { session, session_error: None, cxid: 0, op, body, ids: &[], origin: None };
+        prep.submit(&tree, &self.rules, wall_ms(), request);
+        self.outstanding.fetch_add(1, Ordering::Relaxed);
+        drop(prep);
+        drop(tree);
+        self.work.notify_one();
+    }
+}
+
+fn wall_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
+}

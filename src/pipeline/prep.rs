@@ -1,0 +1,104 @@
+//! The first stage: requests become transactions, in one order, and gather in a group for the disk.
+//! Answers to `PrepRequestProcessor`.
+//!
+//! There is no thread here. A connection's task that has writes takes the lock and judges them itself: a hop to
+//! another thread would cost more than the judging, and at depth one it would stand between a request and its
+//! fsync.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::client::Client;
+use crate::auth::Id;
+use crate::ids::{SessionId, Zxid};
+use crate::ops::pending::Pending;
+use crate::ops::{self, Rules, WriteContext, Written};
+use crate::proto::{ErrorCode, OpCode};
+use crate::tree::Tree;
+
+/// Transactions that go to disk together.
+#[derive(Default)]
+pub(super) struct Group {
+    /// For each: its length, four bytes; then its bytes.
+    pub bytes: Vec<u8>,
+    pub txns: Vec<Queued>,
+    pub last: Zxid,
+    /// When the oldest of them came.
+    pub since: Option<Instant>,
+}
+
+pub(super) struct Queued {
+    /// Where its bytes begin, behind their length.
+    pub start: usize,
+    pub end: usize,
+    pub origin: Option<Arc<Client>>,
+}
+
+impl Group {
+    pub fn is_empty(&self) -> bool {
+        self.txns.is_empty()
+    }
+
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.txns.clear();
+        self.since = None;
+    }
+}
+
+pub(super) struct Prep {
+    pub pending: Pending,
+    pub last: Zxid,
+    pub group: Group,
+    pub stopping: bool,
+}
+
+/// A request that is to become a transaction.
+pub(super) struct Request<'a> {
+    pub session: SessionId,
+    pub session_error: Option<ErrorCode>,
+    pub cxid: i32,
+    pub op: OpCode,
+    pub body: &'a [u8],
+    pub ids: &'a [Id],
+    pub origin: Option<Arc<Client>>,
+}
+
+/// Bytes of a group beyond which no more is read from clients until it is on its way to the disk.
+pub(super) const GROUP_BYTES_MAX: usize = 32 << 20;
+
+impl Prep {
+    pub fn new(last: Zxid) -> Prep {
+        Prep { pending: Pending::default(), last, group: Group::default(), stopping: false }
+    }
+
+    pub fn submit(&mut self, tree: &Tree, rules: &Rules, time: i64, request: Request<'_>) -> Written {
+        let zxid = self.last.next();
+        let group = &mut self.group;
+        let length_at = group.bytes.len();
+        group.bytes.extend_from_slice(&[0; 4]);
+        let start = group.bytes.len();
+        let mut ctx = WriteContext {
+            tree,
+            pending: &mut self.pending,
+            rules,
+            session: request.session,
+            session_error: request.session_error,
+            ids: request.ids,
+            zxid: zxid.0,
+            time,
+        };
+        let written = ops::write(&mut ctx, request.cxid, request.op, request.body, &mut group.bytes);
+        if written == Written::Undecodable {
+            group.bytes.truncate(length_at);
+            return written;
+        }
+        let end = group.bytes.len();
+        let len = (end - start) as u32;
+        group.bytes[length_at..start].copy_from_slice(&len.to_be_bytes());
+        group.txns.push(Queued { start, end, origin: request.origin });
+        group.last = zxid;
+        self.last = zxid;
+        written
+    }
+}

@@ -1,0 +1,106 @@
+//! Counters of what passes through. Written by many, in batches; read by those who watch the server.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::client::ClientStats;
+
+#[derive(Debug)]
+pub struct Stats {
+    pub received: AtomicU64,
+    pub sent: AtomicU64,
+    pub answered: AtomicU64,
+    pub latency_total_ms: AtomicI64,
+    pub latency_min_ms: AtomicI64,
+    pub latency_max_ms: AtomicI64,
+    pub auth_failed: AtomicU64,
+    pub expired: AtomicU64,
+    pub groups: AtomicU64,
+    pub synced_txns: AtomicU64,
+    pub sync_total_us: AtomicU64,
+    pub sync_max_us: AtomicU64,
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        Stats {
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
+            latency_total_ms: AtomicI64::new(0),
+            latency_min_ms: AtomicI64::new(i64::MAX),
+            latency_max_ms: AtomicI64::new(0),
+            auth_failed: AtomicU64::new(0),
+            expired: AtomicU64::new(0),
+            groups: AtomicU64::new(0),
+            synced_txns: AtomicU64::new(0),
+            sync_total_us: AtomicU64::new(0),
+            sync_max_us: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Stats {
+    pub fn received(&self, requests: u64) {
+        self.received.fetch_add(requests, Ordering::Relaxed);
+    }
+
+    pub fn sent(&self, packets: u64) {
+        if packets > 0 {
+            self.sent.fetch_add(packets, Ordering::Relaxed);
+        }
+    }
+
+    /// `count` answers of which the slowest took `latency_ms`.
+    pub fn answered(&self, count: u64, latency_ms: i64) {
+        self.sent.fetch_add(count, Ordering::Relaxed);
+        self.answered.fetch_add(count, Ordering::Relaxed);
+        if latency_ms > 0 {
+            self.latency_total_ms.fetch_add(latency_ms * count as i64, Ordering::Relaxed);
+            self.latency_max_ms.fetch_max(latency_ms, Ordering::Relaxed);
+        }
+        if latency_ms < self.latency_min_ms.load(Ordering::Relaxed) {
+            self.latency_min_ms.fetch_min(latency_ms, Ordering::Relaxed);
+        }
+    }
+
+    pub fn synced(&self, txns: usize, took: Duration) {
+        let us = took.as_micros() as u64;
+        self.groups.fetch_add(1, Ordering::Relaxed);
+        self.synced_txns.fetch_add(txns as u64, Ordering::Relaxed);
+        self.sync_total_us.fetch_add(us, Ordering::Relaxed);
+        self.sync_max_us.fetch_max(us, Ordering::Relaxed);
+    }
+
+    pub fn reset(&self) {
+        for counter in [&self.received, &self.sent, &self.answered, &self.auth_failed] {
+            counter.store(0, Ordering::Relaxed);
+        }
+        self.latency_total_ms.store(0, Ordering::Relaxed);
+        self.latency_min_ms.store(i64::MAX, Ordering::Relaxed);
+        self.latency_max_ms.store(0, Ordering::Relaxed);
+    }
+}
+
+impl ClientStats {
+    pub(super) fn answered(&self, count: u64, latency_ms: i64, zxid: i64, now_ms: i64) {
+        self.sent.fetch_add(count, Ordering::Relaxed);
+        self.answered.fetch_add(count, Ordering::Relaxed);
+        self.last_zxid.store(zxid, Ordering::Relaxed);
+        self.last_response_ms.store(now_ms, Ordering::Relaxed);
+        self.last_latency_ms.store(latency_ms, Ordering::Relaxed);
+        self.total_latency_ms.fetch_add(latency_ms * count as i64, Ordering::Relaxed);
+        self.min_latency_ms.fetch_min(latency_ms, Ordering::Relaxed);
+        self.max_latency_ms.fetch_max(latency_ms, Ordering::Relaxed);
+    }
+
+    pub fn reset(&self) {
+        for counter in [&self.received, &self.sent, &self.answered] {
+            counter.store(0, Ordering::Relaxed);
+        }
+        for counter in [&self.last_latency_ms, &self.total_latency_ms, &self.max_latency_ms] {
+            counter.store(0, Ordering::Relaxed);
+        }
+        self.min_latency_ms.store(i64::MAX, Ordering::Relaxed);
+    }
+}
