@@ -1,0 +1,676 @@
+//! The one table of every key that ZooKeeper or its documentation knows: how it is spelled, where
+//! else it may come from, and what this server makes of it.
+//!
+//! Holds no value and no default; those stand where a key is read, in `build.rs`.
+
+/// What this server makes of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Read into `Config`.
+    Honour,
+    /// Read into `Config`; a standalone server has no use for it, here as in Java.
+    EnsembleOnly,
+    /// Accepted with a warning, for this reason.
+    NoEffect(&'static str),
+    /// Accepted without a word: it tunes a JVM, or a client.
+    Silent,
+    /// The server does not start; what to do instead.
+    Refused(&'static str),
+}
+
+/// How the key can be given as a Java system property.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Property {
+    /// Only in the file.
+    None,
+    /// `-Dzookeeper.<name>`
+    Prefixed,
+    /// Under these full names.
+    Named(&'static [&'static str]),
+}
+
+/// A part of the server that a key belongs to, where that part may be absent from a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Feature {
+    Core,
+    Tls,
+    Sasl,
+    AdminServer,
+    Metrics,
+    Audit,
+    /// How Java's own log and snapshot files are written.
+    JavaFiles,
+}
+
+#[derive(Debug)]
+pub struct Key {
+    /// The spelling that works in zoo.cfg. `x.*` stands for every key that begins with `x.`.
+    pub name: &'static str,
+    pub property: Property,
+    /// Documented spellings that Java does not understand in zoo.cfg.
+    pub aliases: &'static [&'static str],
+    pub verdict: Verdict,
+    pub feature: Feature,
+    /// The value is a password or the hash of one: it is never printed.
+    pub secret: bool,
+}
+
+impl Key {
+    const fn new(name: &'static str, property: Property) -> Key {
+        Key {
+            name,
+            property,
+            aliases: &[],
+            verdict: Verdict::Honour,
+            feature: Feature::Core,
+            secret: false,
+        }
+    }
+
+    const fn verdict(mut self, verdict: Verdict) -> Key {
+        self.verdict = verdict;
+        self
+    }
+
+    const fn named(mut self, properties: &'static [&'static str]) -> Key {
+        self.property = Property::Named(properties);
+        self
+    }
+
+    const fn aka(mut self, aliases: &'static [&'static str]) -> Key {
+        self.aliases = aliases;
+        self
+    }
+
+    const fn of(mut self, feature: Feature) -> Key {
+        self.feature = feature;
+        self
+    }
+
+    const fn secret(mut self) -> Key {
+        self.secret = true;
+        self
+    }
+
+    const fn ensemble(self) -> Key {
+        self.verdict(Verdict::EnsembleOnly)
+    }
+
+    const fn silent(self) -> Key {
+        self.verdict(Verdict::Silent)
+    }
+
+    const fn no_effect(self, reason: &'static str) -> Key {
+        self.verdict(Verdict::NoEffect(reason))
+    }
+
+    const fn refused(self, instead: &'static str) -> Key {
+        self.verdict(Verdict::Refused(instead))
+    }
+
+    pub fn matches(&self, name: &str) -> bool {
+        match self.family() {
+            Some(prefix) => name.len() > prefix.len() && name.starts_with(prefix),
+            None => name == self.name,
+        }
+    }
+
+    /// For `x.*`: `x.`
+    pub fn family(&self) -> Option<&'static str> {
+        self.name.strip_suffix('*')
+    }
+
+    /// Whether a bad value stops the server. Java parses the keys of the file strictly and falls
+    /// back to the default where it reads a system property.
+    pub fn is_strict(&self) -> bool {
+        self.property == Property::None
+    }
+
+    fn has_property(&self, property: &str) -> bool {
+        match self.property {
+            Property::None => false,
+            Property::Prefixed => property
+                .strip_prefix("zookeeper.")
+                .is_some_and(|name| self.matches(name)),
+            Property::Named(names) => names.contains(&property),
+        }
+    }
+}
+
+/// A key found under some spelling.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    pub key: &'static Key,
+    /// The spelling under which `build.rs` asks for it.
+    pub name: String,
+    pub is_alias: bool,
+}
+
+impl PartialEq for &'static Key {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(*self, *other)
+    }
+}
+impl Eq for &'static Key {}
+
+/// Looks up a spelling used in zoo.cfg. Exact names win over families.
+pub fn find(given: &str) -> Option<Found> {
+    let found = |key, name: &str, is_alias| Found {
+        key,
+        name: name.to_owned(),
+        is_alias,
+    };
+    let exact = KEYS.iter().find(|key| key.name == given);
+    if let Some(key) = exact.or_else(|| longest_family(given)) {
+        return Some(found(key, given, false));
+    }
+    let alias = KEYS.iter().find(|key| {
+        key.aliases.contains(&given)
+            || matches!(key.property, Property::Named(names) if names.contains(&given))
+    })?;
+    Some(found(alias, alias.name, true))
+}
+
+/// Looks up the full name of a Java system property.
+pub fn find_property(property: &str) -> Option<Found> {
+    let named = KEYS
+        .iter()
+        .find(|key| key.family().is_none() && key.has_property(property));
+    if let Some(key) = named {
+        return Some(Found {
+            key,
+            name: key.name.to_owned(),
+            is_alias: false,
+        });
+    }
+    let name = property.strip_prefix("zookeeper.")?;
+    let key = longest_family(name).filter(|key| key.has_property(property))?;
+    Some(Found {
+        key,
+        name: name.to_owned(),
+        is_alias: false,
+    })
+}
+
+fn longest_family(given: &str) -> Option<&'static Key> {
+    let families = KEYS
+        .iter()
+        .filter(|key| key.family().is_some() && key.matches(given));
+    families.max_by_key(|key| key.name.len())
+}
+
+/// The known spelling that looks most like an unknown one, if any looks like it at all.
+pub fn nearest(given: &str) -> Option<&'static str> {
+    let spellings = KEYS
+        .iter()
+        .flat_map(|key| std::iter::once(&key.name).chain(key.aliases));
+    let candidates = spellings.filter(|spelling| !spelling.ends_with('*'));
+    let (distance, best) = candidates
+        .map(|spelling| (edit_distance(given, spelling), *spelling))
+        .min()?;
+    (distance <= 1 + given.chars().count() / 3).then_some(best)
+}
+
+/// Insertions, deletions and substitutions; a wrong case costs nothing.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.chars().take(200).flat_map(char::to_lowercase).collect();
+    let b: Vec<char> = b.chars().flat_map(char::to_lowercase).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// Parsed by ZooKeeper itself: only in the file, and a bad value is an error.
+const fn direct(name: &'static str) -> Key {
+    Key::new(name, Property::None)
+}
+
+/// Becomes `-Dzookeeper.<name>` in Java.
+const fn prop(name: &'static str) -> Key {
+    Key::new(name, Property::Prefixed)
+}
+
+const THREADS: &str = "this server sizes its threads by itself";
+const JAVA_PIPELINE: &str = "it switches a detail of Java's request pipeline";
+const TESTING: &str = "it exists for ZooKeeper's own tests; remove it";
+const NO_KERBEROS_TOOL: &str = "it concerns Java's Kerberos login";
+const NEVER_READ: &str = "ZooKeeper does not read it either";
+const JAVA_CLASS: &str = "this server cannot load Java classes; remove it";
+
+use Feature::{AdminServer, Audit, JavaFiles, Metrics, Sasl, Tls};
+
+pub static KEYS: &[Key] = &[
+    // Basic
+    direct("dataDir"),
+    direct("dataLogDir"),
+    direct("clientPort"),
+    direct("clientPortAddress"),
+    direct("secureClientPort").of(Tls),
+    direct("secureClientPortAddress").of(Tls),
+    direct("tickTime"),
+    direct("clientPortListenBacklog"),
+    // Storage
+    prop("preAllocSize").of(JavaFiles),
+    prop("snapCount").of(JavaFiles),
+    prop("snapSizeLimitInKb").of(JavaFiles),
+    prop("txnLogSizeLimitInKb").of(JavaFiles),
+    prop("snapshot.compression.method").of(JavaFiles),
+    prop("snapshot.trust.empty").of(JavaFiles),
+    prop("serializeLastProcessedZxid.enabled").of(JavaFiles),
+    prop("commitLogCount").ensemble(),
+    prop("snapshotSizeFactor").ensemble(),
+    prop("forceSync"),
+    prop("fsync.warningthresholdms").named(&[
+        "zookeeper.fsync.warningthresholdms",
+        "fsync.warningthresholdms",
+    ]),
+    prop("flushDelay"),
+    prop("maxWriteQueuePollTime"),
+    prop("maxBatchSize"),
+    prop("datadir.autocreate"),
+    prop("db.autocreate").ensemble(),
+    prop("digest.enabled"),
+    prop("closeSessionTxn.enabled"),
+    prop("jute.maxbuffer").named(&["jute.maxbuffer"]),
+    prop("jute.maxbuffer.extrasize").named(&[
+        "jute.maxbuffer.extrasize",
+        "zookeeper.jute.maxbuffer.extrasize",
+    ]),
+    prop("intBufferStartingSizeBytes").silent(),
+    // Sessions and client connections
+    direct("minSessionTimeout"),
+    direct("maxSessionTimeout"),
+    direct("maxClientCnxns"),
+    prop("maxCnxns"),
+    prop("clientTcpKeepAlive"),
+    prop("nio.sessionlessCnxnTimeout"),
+    prop("globalOutstandingLimit"),
+    prop("serverCnxnFactory"),
+    prop("skipACL"),
+    prop("enableEagerACLCheck").ensemble(),
+    prop("4lw.commands.whitelist"),
+    // Cluster
+    direct("initLimit").ensemble(),
+    direct("syncLimit").ensemble(),
+    prop("connectToLearnerMasterLimit").ensemble(),
+    direct("server.*"),
+    direct("group.*"),
+    direct("weight.*"),
+    direct("electionAlg"),
+    direct("peerType"),
+    direct("standaloneEnabled"),
+    direct("reconfigEnabled"),
+    direct("dynamicConfigFile"),
+    direct("quorumListenOnAllIPs").ensemble(),
+    prop("leaderServes").ensemble(),
+    prop("cnxTimeout").ensemble(),
+    prop("quorumCnxnTimeoutMs").ensemble(),
+    prop("tcpKeepAlive").ensemble(),
+    prop("electionPortBindRetry").ensemble(),
+    direct("quorum.cnxn.threads.size").no_effect(THREADS),
+    prop("fastleader.minNotificationInterval").ensemble(),
+    prop("fastleader.maxNotificationInterval").ensemble(),
+    prop("leader.maxTimeToWaitForEpoch")
+        .aka(&["maxTimeToWaitForEpoch"])
+        .ensemble(),
+    prop("leader.maxConcurrentSnapSyncs")
+        .aka(&["maxConcurrentSnapSyncs"])
+        .ensemble(),
+    prop("leader.maxConcurrentDiffSyncs")
+        .aka(&["maxConcurrentDiffSyncs"])
+        .ensemble(),
+    prop("leader.ackLoggingFrequency").ensemble(),
+    prop("leaderConnectDelayDuringRetryMs").ensemble(),
+    prop("leader.closeSocketAsync")
+        .named(&[
+            "zookeeper.leader.closeSocketAsync",
+            "leader.closeSocketAsync",
+        ])
+        .no_effect(JAVA_PIPELINE),
+    prop("learner.closeSocketAsync")
+        .named(&[
+            "zookeeper.learner.closeSocketAsync",
+            "learner.closeSocketAsync",
+        ])
+        .no_effect(JAVA_PIPELINE),
+    prop("learner.asyncSending")
+        .named(&["zookeeper.learner.asyncSending", "learner.asyncSending"])
+        .no_effect(JAVA_PIPELINE),
+    prop("forceSnapshotSync").ensemble(),
+    prop("multiAddress.enabled"),
+    prop("multiAddress.reachabilityCheckTimeoutMs").ensemble(),
+    prop("multiAddress.reachabilityCheckEnabled").ensemble(),
+    direct("oraclePath").ensemble(),
+    prop("extendedTypesEnabled"),
+    prop("emulate353TTLNodes")
+        .no_effect("TTL nodes of ZooKeeper 3.5.3 are not written; use extendedTypesEnabled"),
+    prop("follower.skipLearnerRequestToNextProcessor").no_effect(JAVA_PIPELINE),
+    prop("forward_learner_requests_to_commit_processor_disabled").no_effect(JAVA_PIPELINE),
+    prop("leader.nodelay").named(&["leader.nodelay"]).silent(),
+    prop("follower.nodelay")
+        .named(&["follower.nodelay"])
+        .silent(),
+    // Observers, local sessions, read-only mode
+    direct("syncEnabled")
+        .aka(&["observer.syncEnabled"])
+        .ensemble(),
+    direct("observerMasterPort").ensemble(),
+    prop("observerMaster.sizeLimit").ensemble(),
+    prop("observer.reconnectDelayMs").ensemble(),
+    prop("observer.election.DelayMs").ensemble(),
+    direct("localSessionsEnabled").ensemble(),
+    direct("localSessionsUpgradingEnabled").ensemble(),
+    prop("readonlymode.enabled").named(&["readonlymode.enabled"]),
+    // Authentication and authorization
+    prop("authProvider.*"),
+    prop("DigestAuthenticationProvider.enabled"),
+    prop("DigestAuthenticationProvider.superDigest").secret(),
+    prop("DigestAuthenticationProvider.digestAlg"),
+    prop("SASLAuthenticationProvider.superPassword")
+        .of(Sasl)
+        .secret(),
+    prop("X509AuthenticationProvider.superUser").of(Tls),
+    prop("superUser").of(Sasl),
+    prop("superUser.*").of(Sasl),
+    prop("letAnySaslUserDoX").of(Sasl),
+    prop("ensembleAuthName"),
+    prop("allowSaslFailedClients").of(Sasl),
+    prop("sessionRequireClientSASLAuth").of(Sasl),
+    prop("enforce.auth.enabled"),
+    prop("enforce.auth.schemes"),
+    prop("sasl.serverconfig").of(Sasl),
+    prop("kerberos.removeHostFromPrincipal").of(Sasl),
+    prop("kerberos.removeRealmFromPrincipal").of(Sasl),
+    prop("kerberos.canonicalizeHostNames").of(Sasl),
+    prop("kerberos.minReLoginTimeMs").of(Sasl),
+    prop("security.auth_to_local").of(Sasl),
+    prop("java.security.auth.login.config")
+        .named(&["java.security.auth.login.config"])
+        .of(Sasl),
+    prop("java.security.krb5.conf")
+        .named(&["java.security.krb5.conf"])
+        .of(Sasl),
+    prop("requireKerberosConfig").no_effect(NO_KERBEROS_TOOL),
+    prop("server.realm").no_effect(NO_KERBEROS_TOOL),
+    prop("kinit").no_effect(NO_KERBEROS_TOOL),
+    prop("requireClientAuthScheme").no_effect(NEVER_READ),
+    prop("jaasLoginRenew").no_effect(NEVER_READ),
+    prop("IPAuthenticationProvider.usexforwardedfor").of(AdminServer),
+    prop("fips-mode").of(Tls),
+    direct("quorum.auth.enableSasl").of(Sasl),
+    direct("quorum.auth.learnerRequireSasl").of(Sasl),
+    direct("quorum.auth.serverRequireSasl").of(Sasl),
+    direct("quorum.auth.learner.saslLoginContext").of(Sasl),
+    direct("quorum.auth.server.saslLoginContext").of(Sasl),
+    direct("quorum.auth.kerberos.servicePrincipal").of(Sasl),
+    // TLS
+    direct("sslQuorum").of(Tls),
+    direct("portUnification").of(Tls),
+    direct("sslQuorumReloadCertFiles").of(Tls),
+    prop("client.portUnification").of(Tls),
+    prop("client.certReload").of(Tls),
+    prop("netty.server.outstandingHandshake.limit")
+        .aka(&["outstandingHandshake.limit"])
+        .of(Tls),
+    prop("netty.server.earlyDropSecureConnectionHandshakes").of(Tls),
+    prop("ssl.context.supplier.class").refused(JAVA_CLASS),
+    prop("ssl.quorum.context.supplier.class").refused(JAVA_CLASS),
+    prop("ssl.sslProvider").silent(),
+    prop("ssl.keyStore.password").of(Tls).secret(),
+    prop("ssl.trustStore.password").of(Tls).secret(),
+    prop("ssl.quorum.keyStore.password").of(Tls).secret(),
+    prop("ssl.quorum.trustStore.password").of(Tls).secret(),
+    tls("ssl.keyStore.location"),
+    tls("ssl.keyStore.passwordPath"),
+    tls("ssl.keyStore.type"),
+    tls("ssl.trustStore.location"),
+    tls("ssl.trustStore.passwordPath"),
+    tls("ssl.trustStore.type"),
+    tls("ssl.protocol"),
+    tls("ssl.enabledProtocols"),
+    tls("ssl.ciphersuites"),
+    tls("ssl.hostnameVerification"),
+    tls("ssl.clientHostnameVerification"),
+    tls("ssl.allowReverseDnsLookup"),
+    tls("ssl.crl"),
+    tls("ssl.ocsp"),
+    tls("ssl.clientAuth"),
+    tls("ssl.handshakeDetectionTimeoutMillis"),
+    tls("ssl.authProvider"),
+    tls("ssl.quorum.keyStore.location"),
+    tls("ssl.quorum.keyStore.passwordPath"),
+    tls("ssl.quorum.keyStore.type"),
+    tls("ssl.quorum.trustStore.location"),
+    tls("ssl.quorum.trustStore.passwordPath"),
+    tls("ssl.quorum.trustStore.type"),
+    tls("ssl.quorum.protocol"),
+    tls("ssl.quorum.enabledProtocols"),
+    tls("ssl.quorum.ciphersuites"),
+    tls("ssl.quorum.hostnameVerification"),
+    tls("ssl.quorum.clientHostnameVerification"),
+    tls("ssl.quorum.allowReverseDnsLookup"),
+    tls("ssl.quorum.crl"),
+    tls("ssl.quorum.ocsp"),
+    tls("ssl.quorum.clientAuth"),
+    tls("ssl.quorum.handshakeDetectionTimeoutMillis"),
+    // Performance
+    prop("nio.numSelectorThreads").no_effect(THREADS),
+    prop("nio.numWorkerThreads").no_effect(THREADS),
+    prop("nio.directBufferBytes").silent(),
+    prop("nio.shutdownTimeout").silent(),
+    prop("commitProcessor.numWorkerThreads").no_effect(THREADS),
+    prop("commitProcessor.shutdownTimeout").silent(),
+    prop("commitProcessor.maxReadBatchSize").no_effect(JAVA_PIPELINE),
+    prop("commitProcessor.maxCommitBatchSize").no_effect(JAVA_PIPELINE),
+    prop("maxResponseCacheSize"),
+    prop("maxGetChildrenResponseCacheSize"),
+    prop("watchManagerName"),
+    prop("watcherCleanThreadsNum").silent(),
+    prop("watcherCleanThreshold").silent(),
+    prop("watcherCleanIntervalInSeconds").silent(),
+    prop("maxInProcessingDeadWatchers").silent(),
+    prop("bitHashCacheSize").silent(),
+    prop("netty.advancedFlowControl.enabled")
+        .aka(&["advancedFlowControlEnabled"])
+        .silent(),
+    prop("request_throttler.shutdownTimeout"),
+    // Throttling
+    prop("request_throttle_max_requests").aka(&["requestThrottleLimit"]),
+    prop("request_throttle_stall_time").aka(&["requestThrottleStallTime"]),
+    prop("request_throttle_drop_stale").aka(&["requestThrottleDropStale"]),
+    prop("request_stale_connection_check").aka(&["requestStaleConnectionCheck"]),
+    prop("request_stale_latency_check").aka(&["requestStaleLatencyCheck"]),
+    prop("throttled_op_wait_time").aka(&["throttledOpWaitTime"]),
+    prop("largeRequestThreshold"),
+    prop("largeRequestMaxBytes"),
+    prop("connection_throttle_tokens").aka(&["connectionMaxTokens"]),
+    prop("connection_throttle_fill_time").aka(&["connectionTokenFillTime"]),
+    prop("connection_throttle_fill_count").aka(&["connectionTokenFillCount"]),
+    prop("connection_throttle_freeze_time").aka(&["connectionFreezeTime"]),
+    prop("connection_throttle_drop_increase").aka(&["connectionDropIncrease"]),
+    prop("connection_throttle_drop_decrease").aka(&["connectionDropDecrease"]),
+    prop("connection_throttle_decrease_ratio").aka(&["connectionDecreaseRatio"]),
+    prop("connection_throttle_weight_enabled"),
+    prop("connection_throttle_global_session_weight"),
+    prop("connection_throttle_local_session_weight"),
+    prop("connection_throttle_renew_session_weight"),
+    // Quotas, containers
+    prop("enforceQuota"),
+    prop("znode.container.checkIntervalMs").named(&["znode.container.checkIntervalMs"]),
+    prop("znode.container.maxPerMinute").named(&["znode.container.maxPerMinute"]),
+    prop("znode.container.maxNeverUsedIntervalMs")
+        .named(&["znode.container.maxNeverUsedIntervalMs"]),
+    // Autopurge
+    direct("autopurge.snapRetainCount"),
+    direct("autopurge.purgeInterval"),
+    // Admin server
+    admin("admin.enableServer"),
+    admin("admin.serverAddress"),
+    admin("admin.serverPort"),
+    admin("admin.commandURL"),
+    admin("admin.idleTimeout"),
+    prop("admin.httpVersion").silent(),
+    admin("admin.portUnification"),
+    admin("admin.forceHttps"),
+    admin("admin.needClientAuth"),
+    admin("admin.snapshot.enabled"),
+    admin("admin.restore.enabled"),
+    admin("admin.rateLimiterIntervalInMS"),
+    // Metrics
+    metrics("metricsProvider.className"),
+    metrics("metricsProvider.httpHost"),
+    metrics("metricsProvider.httpPort"),
+    metrics("metricsProvider.exportJvmInfo"),
+    metrics("metricsProvider.numWorkerThreads").silent(),
+    metrics("metricsProvider.maxQueueSize").silent(),
+    metrics("metricsProvider.workerShutdownTimeoutMs").silent(),
+    metrics("metricsProvider.httpsPort"),
+    metrics("metricsProvider.ssl.keyStore.location"),
+    metrics("metricsProvider.ssl.keyStore.password").secret(),
+    metrics("metricsProvider.ssl.keyStore.type"),
+    metrics("metricsProvider.ssl.trustStore.location"),
+    metrics("metricsProvider.ssl.trustStore.password").secret(),
+    metrics("metricsProvider.ssl.trustStore.type"),
+    metrics("metricsProvider.ssl.need.client.auth"),
+    metrics("metricsProvider.ssl.want.client.auth"),
+    metrics("metricsProvider.ssl.enabledProtocols"),
+    metrics("metricsProvider.ssl.ciphersuites"),
+    metrics("metricsProvider.prometheusMetricsSummaryRotateIntervalSeconds"),
+    // Audit
+    prop("audit.enable").of(Audit),
+    prop("audit.impl.class").of(Audit),
+    // Debug, JVM, tests, clients
+    direct("jvm.pause.monitor").silent(),
+    direct("jvm.pause.sleep.time.ms").silent(),
+    direct("jvm.pause.warn-threshold.ms").silent(),
+    direct("jvm.pause.info-threshold.ms").silent(),
+    prop("messageTracker.BufferSize").no_effect("messages between servers are not recorded"),
+    prop("messageTracker.Enabled").no_effect("messages between servers are not recorded"),
+    prop("pathStats.*").no_effect("the busiest paths are not logged"),
+    prop("jmx.log4j.disable").silent(),
+    prop("jmx.log4j.mbean").silent(),
+    prop("com.sun.management.jmxremote.port")
+        .named(&["com.sun.management.jmxremote.port"])
+        .no_effect("there is no JVM and so no JMX"),
+    prop("controllerPort").refused(TESTING),
+    prop("testingonly.initialZxid").refused(TESTING),
+    prop("test.allowDiscontinuousProposals").refused(TESTING),
+    prop("log.dir").silent(),
+    prop("log.file").silent(),
+    prop("log.threshold").silent(),
+    prop("log.maxfilesize").silent(),
+    prop("log.maxbackupindex").silent(),
+    prop("root.logger").silent(),
+    prop("console.threshold").silent(),
+    prop("tracelog.dir").silent(),
+    prop("tracelog.file").silent(),
+    prop("auditlog.file").silent(),
+    prop("auditlog.threshold").silent(),
+    prop("audit.logger").silent(),
+    prop("sasl.client").silent(),
+    prop("sasl.clientconfig").silent(),
+    prop("sasl.client.*").silent(),
+    prop("client.secure").silent(),
+    prop("clientCnxnSocket").silent(),
+    prop("request.timeout").silent(),
+    prop("disableAutoWatchReset").silent(),
+    prop("shuffleDnsResponse").silent(),
+    prop("hostProvider.*").silent(),
+];
+
+const fn tls(name: &'static str) -> Key {
+    prop(name).of(Tls)
+}
+
+const fn admin(name: &'static str) -> Key {
+    prop(name).of(AdminServer)
+}
+
+const fn metrics(name: &'static str) -> Key {
+    direct(name).of(Metrics)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn no_spelling_stands_for_two_keys() {
+        let mut seen = BTreeSet::new();
+        for key in KEYS {
+            assert!(seen.insert(key.name), "{} twice", key.name);
+            for alias in key.aliases {
+                assert!(seen.insert(alias), "{alias} twice");
+            }
+        }
+    }
+
+    #[test]
+    fn exact_names_win_over_families() {
+        assert_eq!(find("server.1").unwrap().key.name, "server.*");
+        assert_eq!(find("server.realm").unwrap().key.name, "server.realm");
+        assert_eq!(
+            find("sasl.clientconfig").unwrap().key.name,
+            "sasl.clientconfig"
+        );
+        assert!(find("server.").is_none());
+    }
+
+    #[test]
+    fn aliases_and_properties() {
+        let throttle = find("connectionMaxTokens").unwrap();
+        assert!(throttle.is_alias);
+        assert_eq!(throttle.name, "connection_throttle_tokens");
+        assert_eq!(
+            find_property("zookeeper.connection_throttle_tokens")
+                .unwrap()
+                .name,
+            throttle.name
+        );
+        assert_eq!(
+            find_property("fsync.warningthresholdms").unwrap().name,
+            "fsync.warningthresholdms"
+        );
+        assert_eq!(
+            find_property("jute.maxbuffer").unwrap().name,
+            "jute.maxbuffer"
+        );
+        assert_eq!(
+            find_property("zookeeper.authProvider.sasl").unwrap().name,
+            "authProvider.sasl"
+        );
+        // Read from the file only, or not with this prefix.
+        assert_eq!(find_property("zookeeper.tickTime"), None);
+        assert_eq!(find_property("tickTime"), None);
+        assert_eq!(find_property("zookeeper.server.1"), None);
+    }
+
+    #[test]
+    fn typing_errors_are_recognised() {
+        let cases = [
+            ("ticktime", Some("tickTime")),
+            ("tickTme", Some("tickTime")),
+            ("maxClientCnxs", Some("maxClientCnxns")),
+            (
+                "autopurge.snapRetainCont",
+                Some("autopurge.snapRetainCount"),
+            ),
+            ("4lw.command.whitelist", Some("4lw.commands.whitelist")),
+            ("completely.different.thing.altogether", None),
+            ("", None),
+        ];
+        for (given, expected) in cases {
+            assert_eq!(nearest(given), expected, "{given}");
+        }
+    }
+}

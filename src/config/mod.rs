@@ -1,0 +1,371 @@
+//! zoo.cfg and what stands beside it -> a valid [`Config`], read once and handed down by argument.
+//!
+//! Text becomes entries (`properties`), entries become settings with their origin (`settings`, by
+//! the table in `keys`), settings become a `Config` (`build`), and `release` says what of it this
+//! release cannot do. Only `load` touches a file; nothing here logs, reads the environment or
+//! resolves a name. Answers to `QuorumPeerConfig`, `ServerConfig` and the system properties that
+//! Java classes read by themselves.
+
+mod build;
+mod diagnostics;
+pub mod keys;
+mod load;
+mod membership;
+pub mod properties;
+mod release;
+pub mod report;
+pub mod server_line;
+mod settings;
+mod system_properties;
+pub mod values;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+pub use diagnostics::{ConfigError, Invalid, Level, Notice, Origin};
+pub use load::{SourceFile, Sources};
+pub use membership::Membership;
+pub use server_line::{PeerAddress, Role, ServerLine};
+pub use system_properties::SystemProperties;
+pub use values::ListenAddress;
+
+/// A configuration and what the operator should read about it.
+pub type Loaded = (Config, Vec<Notice>);
+
+/// Everything that an operator can set, valid and typed. Limits of 0 mean "no limit" where Java
+/// means that; switches that Java calls "-1" are `None`.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub source: ConfigSource,
+
+    /// As given; it may be relative.
+    pub data_dir: PathBuf,
+    pub data_log_dir: PathBuf,
+    /// Create missing directories below the two above.
+    pub data_dir_autocreate: bool,
+
+    /// The plaintext port. `None` only together with a secure one.
+    pub client_address: Option<ListenAddress>,
+    pub secure_client_address: Option<ListenAddress>,
+    /// listen(2)'s argument; `None`: the platform's default (Java: 50, `conf` prints -1).
+    pub listen_backlog: Option<u32>,
+    pub client_tcp_keepalive: bool,
+
+    pub tick_ms: u32,
+    pub session_timeout_ms_min: u32,
+    pub session_timeout_ms_max: u32,
+    /// From one remote address; 0: no limit.
+    pub connections_per_ip_max: u32,
+    /// On one listener; 0: no limit.
+    pub connections_max: u32,
+    /// A connection that sends no connect request is closed after this long.
+    pub sessionless_timeout_ms: u32,
+    /// Requests in flight before sockets are no longer read.
+    pub global_outstanding_limit: u32,
+    /// `jute.maxbuffer`: the longest frame accepted from a client.
+    pub frame_bytes_max: u32,
+    /// Room beyond `frame_bytes_max` for what the server itself adds (log, quorum packets).
+    pub frame_bytes_extra: u32,
+
+    pub force_sync: bool,
+    /// How long a group commit waits for company; 0: not at all.
+    pub flush_delay_ms: u64,
+    /// A pause of this length in the queue ends the wait.
+    pub write_queue_poll_ms_max: u64,
+    /// Transactions in one group commit.
+    pub batch_txns_max: u32,
+    pub fsync_warning_threshold_ms: u64,
+    pub autopurge: Autopurge,
+    /// The tree's digest in transactions and checkpoints.
+    pub tree_digest_enabled: bool,
+    /// closeSession transactions carry the list of ephemeral paths.
+    pub close_session_txn_enabled: bool,
+    pub java_files: JavaFiles,
+
+    pub four_letter_whitelist: FourLetterWhitelist,
+    pub skip_acl: bool,
+    pub auth: Auth,
+    pub enforce_auth: EnforceAuth,
+
+    pub enforce_quota: bool,
+    pub extended_types_enabled: bool,
+    pub container: Container,
+    pub request_throttle: RequestThrottle,
+    pub connection_throttle: ConnectionThrottle,
+    pub large_request: LargeRequest,
+    /// A request older than this when its turn comes is answered with THROTTLEDOP; `None`: off.
+    pub throttled_op_wait_time_ms: Option<u32>,
+    /// Entries; 0: off.
+    pub response_cache_entries_max: u32,
+    pub children_response_cache_entries_max: u32,
+
+    /// Adds `isro` to the whitelist, and lets a partitioned server serve read-only clients.
+    pub read_only_mode: bool,
+    pub reconfig_enabled: bool,
+    pub standalone_enabled: bool,
+    /// From `myid`.
+    pub server_id: Option<i64>,
+    pub membership: Membership,
+    pub ensemble: Ensemble,
+
+    pub admin: Admin,
+    pub metrics: Metrics,
+    pub audit_enabled: bool,
+}
+
+/// Where a configuration came from.
+#[derive(Debug, Clone, Default)]
+pub struct ConfigSource {
+    /// `None`: positional arguments or none at all.
+    pub path: Option<PathBuf>,
+    /// The complete text of the file, for the admin command `initial_configuration`.
+    pub text: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct Autopurge {
+    /// `None`: off.
+    pub interval_ms: Option<u64>,
+    pub retained_checkpoints_min: u32,
+}
+
+/// Settings that shape Java's log and snapshot files. The own store has other files and ignores
+/// them; an export uses what applies.
+#[derive(Debug, Clone)]
+pub struct JavaFiles {
+    pub log_prealloc_kib: u32,
+    pub snap_count: u32,
+    /// 0: no limit.
+    pub snap_size_limit_kib: u64,
+    /// 0: no limit.
+    pub log_size_limit_kib: u64,
+    pub snapshot_compression: SnapshotCompression,
+    pub snapshot_trust_empty: bool,
+    pub serialize_last_processed_zxid: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SnapshotCompression {
+    None,
+    Gzip,
+    Snappy,
+}
+
+/// `4lw.commands.whitelist`. `srvr` is always allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FourLetterWhitelist {
+    pub all: bool,
+    pub words: Vec<String>,
+}
+
+impl FourLetterWhitelist {
+    pub fn allows(&self, word: &str) -> bool {
+        self.all || self.words.iter().any(|allowed| allowed == word)
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Auth {
+    /// Whether the scheme `digest` exists.
+    pub digest_enabled: bool,
+    /// The hash of digest ids, by its name in the JVM.
+    pub digest_algorithm: String,
+    /// `super:<base64 of the hash>`
+    pub super_digest: Option<Secret>,
+    /// Values of `authProvider.*`: Java class names that this server knows.
+    pub provider_classes: Vec<String>,
+    /// `ensembleAuthName`, as given: names joined by commas.
+    pub ensemble_names: Option<String>,
+    /// An ACL id equal to this matches every user who proved an identity by SASL.
+    pub let_any_sasl_user_do: Option<String>,
+    pub x509_super_user: Option<String>,
+    /// `superUser` and `superUser.*`: SASL ids.
+    pub sasl_super_users: Vec<String>,
+    pub allow_sasl_failed_clients: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct EnforceAuth {
+    pub enabled: bool,
+    /// Lower case, not empty where enabled.
+    pub schemes: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Container {
+    pub check_interval_ms: u32,
+    /// 0: containers are never removed.
+    pub deletions_per_minute_max: u32,
+    /// 0: a container that never had a child stays.
+    pub never_used_ms_max: u64,
+}
+
+#[derive(Debug, Clone)]
+pub struct RequestThrottle {
+    /// 0: off.
+    pub requests_max: u32,
+    pub stall_ms: u32,
+    pub drop_stale: bool,
+    /// Stale: its connection is gone.
+    pub stale_connection_check: bool,
+    /// Stale: older than its session's timeout.
+    pub stale_latency_check: bool,
+    pub shutdown_timeout_ms: u32,
+}
+
+#[derive(Debug, Clone)]
+pub struct ConnectionThrottle {
+    /// Bucket size; 0: off.
+    pub tokens_max: u32,
+    pub fill_interval_ms: u32,
+    pub fill_tokens: u32,
+    /// Time between changes of the drop probability; `None`: nothing is dropped early.
+    pub freeze_ms: Option<u32>,
+    pub drop_increase: f64,
+    pub drop_decrease: f64,
+    pub decrease_ratio: f64,
+    /// `None`: every connection costs one token.
+    pub weights: Option<ConnectionWeights>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionWeights {
+    pub global_session: u32,
+    pub local_session: u32,
+    pub renewed_session: u32,
+}
+
+#[derive(Debug, Clone)]
+pub struct LargeRequest {
+    /// Bytes from which a request counts as large; `None`: off.
+    pub bytes_min: Option<u32>,
+    /// Sum of large requests in flight; beyond it the connection is closed.
+    pub in_flight_bytes_max: u64,
+}
+
+/// Settings that only members of an ensemble use.
+#[derive(Debug, Clone)]
+pub struct Ensemble {
+    pub init_limit_ticks: u32,
+    pub sync_limit_ticks: u32,
+    /// `None`: as `init_limit_ticks`.
+    pub connect_to_leader_limit_ticks: Option<u32>,
+    pub role: Role,
+    pub listen_on_all_addresses: bool,
+    pub leader_serves: bool,
+    pub local_sessions_enabled: bool,
+    pub local_sessions_upgrading_enabled: bool,
+    pub observers_persist: bool,
+    pub dynamic_config_file: Option<PathBuf>,
+    pub committed_log_txns: u32,
+}
+
+#[derive(Debug, Clone)]
+pub struct Admin {
+    pub enabled: bool,
+    /// Whether `admin.enableServer` is set at all.
+    pub is_explicit: bool,
+    pub address: ListenAddress,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metrics {
+    pub provider: MetricsProvider,
+    pub address: ListenAddress,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricsProvider {
+    Default,
+    Null,
+    Prometheus,
+}
+
+/// A text that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: String) -> Self {
+        Secret(text)
+    }
+
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// Java's positional arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Positional {
+    /// 0: a free port.
+    pub port: u16,
+    pub data_dir: String,
+    pub tick_ms: Option<u32>,
+    /// `None` and 0: no limit (the file's default of 60 does not apply here).
+    pub connections_per_ip_max: Option<u32>,
+}
+
+impl Config {
+    /// Reads zoo.cfg and the files it names.
+    pub fn load(path: &Path, properties: &SystemProperties) -> Result<Loaded, Invalid> {
+        Config::from_sources(&load::read(path)?, properties)
+    }
+
+    /// The same without a disk.
+    pub fn from_sources(
+        sources: &Sources,
+        properties: &SystemProperties,
+    ) -> Result<Loaded, Invalid> {
+        build::from_sources(sources, properties)
+    }
+
+    /// `<port> <dataDir> [tickTime] [maxClientCnxns]`
+    pub fn positional(
+        arguments: &Positional,
+        properties: &SystemProperties,
+    ) -> Result<Loaded, Invalid> {
+        build::positional(arguments, properties)
+    }
+
+    /// No arguments: one server on the loopback interface with its data in `./data`.
+    pub fn embedded(properties: &SystemProperties) -> Result<Loaded, Invalid> {
+        build::embedded(properties)
+    }
+
+    /// Whether this server is a member of an ensemble rather than one on its own.
+    pub fn is_distributed(&self) -> bool {
+        self.membership.is_distributed(self.standalone_enabled)
+    }
+
+    /// Every address on which clients are served.
+    pub fn client_listeners(&self) -> Vec<ClientListener> {
+        let plain = self.client_address.iter().map(|address| ClientListener {
+            address: address.clone(),
+            is_secure: false,
+        });
+        let secure = self
+            .secure_client_address
+            .iter()
+            .map(|address| ClientListener {
+                address: address.clone(),
+                is_secure: true,
+            });
+        plain.chain(secure).collect()
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientListener {
+    pub address: ListenAddress,
+    pub is_secure: bool,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,234 @@
+//! What this release cannot do yet, entry by entry: remove an entry when its part is there.
+//!
+//! Two kinds. A setting whose absence would be dangerous (data believed to be replicated, traffic
+//! believed to be encrypted, clients believed to be known) is refused. One that is merely missed
+//! is named in one warning for its part.
+//!
+//! Knows the valid `Config` and where its settings stand; answers to no Java class.
+
+use super::diagnostics::{Level, Notice};
+use super::keys::{Feature, Verdict};
+use super::settings::{Diagnostics, Setting, Settings};
+use super::{Config, MetricsProvider, membership};
+
+const ABSENT: &[(Feature, &str)] = &[
+    (Feature::Tls, "TLS is not available yet in this release"),
+    (Feature::Sasl, "SASL is not available yet in this release"),
+    (
+        Feature::AdminServer,
+        "the AdminServer is not available yet in this release; use the four-letter words",
+    ),
+    (
+        Feature::Metrics,
+        "the metrics endpoint is not available yet in this release; the command mntr has the same figures",
+    ),
+    (
+        Feature::Audit,
+        "the audit log is not available yet in this release",
+    ),
+    (
+        Feature::JavaFiles,
+        "logs and snapshots are kept in a format of this server's own, which paces and purges itself",
+    ),
+];
+
+impl Config {
+    /// Refuses what this release would get dangerously wrong, and warns about what it lacks.
+    pub(super) fn validate_for_this_release(
+        &self,
+        settings: &Settings,
+        diagnostics: &mut Diagnostics,
+    ) {
+        self.refuse_ensemble(settings, diagnostics);
+        for Refusal {
+            key,
+            is_asked_for,
+            message,
+        } in REFUSALS
+        {
+            if let Some(setting) = settings.get(key)
+                && is_asked_for(&setting.value)
+            {
+                diagnostics.error(&setting.origin, key, *message);
+            }
+        }
+        self.refuse_schemes(settings, diagnostics);
+        self.warn_of_absent_parts(settings, diagnostics);
+        warn_of_absent_providers(settings, diagnostics);
+    }
+
+    fn refuse_ensemble(&self, settings: &Settings, diagnostics: &mut Diagnostics) {
+        if !self.is_distributed() {
+            return;
+        }
+        let message = "ensembles are not available yet in this release: this server would run alone, without the others' data";
+        let standalone = settings
+            .get("standaloneEnabled")
+            .filter(|_| self.membership.voters().count() == 1);
+        let (key, setting) = match standalone {
+            Some(setting) => ("standaloneEnabled", Some(setting)),
+            None => (
+                "server",
+                membership_settings(settings)
+                    .map(|(_, setting)| setting)
+                    .next(),
+            ),
+        };
+        let instead =
+            "; keep one server line and standaloneEnabled=true, or keep this ensemble on ZooKeeper";
+        match setting {
+            Some(setting) => diagnostics.error(&setting.origin, key, format!("{message}{instead}")),
+            None => diagnostics
+                .errors
+                .push(super::ConfigError::general(format!("{message}{instead}"))),
+        }
+    }
+
+    fn refuse_schemes(&self, settings: &Settings, diagnostics: &mut Diagnostics) {
+        let Some(setting) = settings
+            .get("enforce.auth.schemes")
+            .filter(|_| self.enforce_auth.enabled)
+        else {
+            return;
+        };
+        for scheme in self
+            .enforce_auth
+            .schemes
+            .iter()
+            .filter(|scheme| ["sasl", "x509"].contains(&scheme.as_str()))
+        {
+            diagnostics.error(
+                &setting.origin,
+                "enforce.auth.schemes",
+                format!(
+                    "Authentication scheme {scheme} is not available. It comes with a later release; \
+                     list digest, ip or ensemble, or set enforce.auth.enabled=false"
+                ),
+            );
+        }
+    }
+
+    fn warn_of_absent_parts(&self, settings: &Settings, diagnostics: &mut Diagnostics) {
+        for (feature, reason) in ABSENT {
+            let is_off = match feature {
+                Feature::AdminServer => !self.admin.enabled && self.admin.is_explicit,
+                Feature::Metrics => self.metrics.provider != MetricsProvider::Prometheus,
+                Feature::Audit => !self.audit_enabled,
+                _ => false,
+            };
+            if is_off {
+                continue;
+            }
+            let missed = settings.iter().filter(|(name, setting)| {
+                setting.key.feature == *feature
+                    && matches!(setting.key.verdict, Verdict::Honour | Verdict::EnsembleOnly)
+                    // Refused above, with a better message.
+                    && !REFUSALS.iter().any(|refusal| refusal.key == *name)
+                    // What is switched off is not missed.
+                    && !setting.value.eq_ignore_ascii_case("false")
+            });
+            let mut missed: Vec<(&str, &Setting)> = missed.collect();
+            missed.sort_by_key(|(_, setting)| setting.origin.line());
+            let Some((_, first)) = missed.first() else {
+                continue;
+            };
+            let names: Vec<String> = missed
+                .iter()
+                .map(|(name, setting)| format!("{name} ({})", setting.origin))
+                .collect();
+            let verb = if names.len() == 1 { "has" } else { "have" };
+            diagnostics.warn(
+                &first.origin,
+                format!("{} {verb} no effect: {reason}", names.join(", ")),
+            );
+        }
+        if self.admin.enabled && !self.admin.is_explicit {
+            let text =
+                "ZooKeeper 3.9 would start its AdminServer by default; this release has none";
+            diagnostics.notices.push(Notice::general(Level::Info, text));
+        }
+    }
+}
+
+pub(super) fn membership_settings(settings: &Settings) -> impl Iterator<Item = (&str, &Setting)> {
+    settings.iter().filter(|(name, _)| {
+        ["server.", "group.", "weight."]
+            .iter()
+            .any(|family| name.starts_with(family))
+    })
+}
+
+/// A provider that other keys do not require is only missed, not dangerous: its ids match nobody.
+fn warn_of_absent_providers(settings: &Settings, diagnostics: &mut Diagnostics) {
+    for (suffix, setting) in settings.family("authProvider.") {
+        let class = setting.value.rsplit('.').next().unwrap_or_default();
+        let scheme = match class {
+            "SASLAuthenticationProvider" => "sasl",
+            "X509AuthenticationProvider" => "x509",
+            "KeyAuthenticationProvider" => "key",
+            _ => continue,
+        };
+        let text = format!(
+            "authProvider.{suffix} has no effect: the scheme {scheme} is not available in this release"
+        );
+        diagnostics.warn(&setting.origin, text);
+    }
+}
+
+struct Refusal {
+    key: &'static str,
+    is_asked_for: fn(&str) -> bool,
+    message: &'static str,
+}
+
+fn is_true(value: &str) -> bool {
+    value.eq_ignore_ascii_case("true")
+}
+
+fn is_nonzero(value: &str) -> bool {
+    value != "0"
+}
+
+const REFUSALS: &[Refusal] = &[
+    Refusal {
+        key: "secureClientPort",
+        is_asked_for: is_nonzero,
+        message: "TLS is not available yet in this release; remove the key and use clientPort",
+    },
+    Refusal {
+        key: "client.portUnification",
+        is_asked_for: is_true,
+        message: "TLS is not available yet in this release; clientPort speaks plaintext only: remove the key",
+    },
+    Refusal {
+        key: "sslQuorum",
+        is_asked_for: is_true,
+        message: "TLS between servers is not available yet in this release; set it to false",
+    },
+    Refusal {
+        key: "portUnification",
+        is_asked_for: is_true,
+        message: "TLS between servers is not available yet in this release; set it to false",
+    },
+    Refusal {
+        key: "quorum.auth.enableSasl",
+        is_asked_for: is_true,
+        message: "SASL between servers is not available yet in this release; set it to false",
+    },
+    Refusal {
+        key: "sessionRequireClientSASLAuth",
+        is_asked_for: is_true,
+        message: "SASL is not available yet in this release, so no client could ever do anything; set it to false",
+    },
+    Refusal {
+        key: "audit.enable",
+        is_asked_for: is_true,
+        message: "the audit log is not available yet in this release, and operations would go unrecorded; set it to false",
+    },
+];
+
+/// Used by the membership check of the standalone case.
+pub(super) fn only_member(membership: &membership::Membership) -> Option<&super::ServerLine> {
+    let mut servers = membership.servers.values();
+    servers.next().filter(|_| servers.next().is_none())
+}
