@@ -1,0 +1,20 @@
+#!/bin/bash
+# Compares two servers: LEFT (default java) and RIGHT (default ferrokeeper), each java or ferrokeeper.
+# Arguments go to the program: --ops N --seed S --config NAME --replay FILE --report FILE --deliberate ...
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$here/../lib/env.sh"
+: "${LEFT:=java}" "${RIGHT:=ferrokeeper}"
+(cd "$project_root" && cargo build --release -q -p compat-differential)
+# Downloads happen before anything is timed.
+case "$LEFT$RIGHT" in *java*) java_classpath "$ZK_VERSION" > /dev/null ;; esac
+export FERROKEEPER ZK_VERSION COMPAT_CACHE CARGO_TARGET_DIR
+work=$(mktemp -d "${TMPDIR:-/tmp}/differential.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+program="$CARGO_TARGET_DIR/release/differential"
+common=(--starter "$here/start-server.sh" --directory "$work" --left "$LEFT" --right "$RIGHT")
+"$program" "${common[@]}" "$@"
+# The defects of the Java server, without a Java server.
+if [ $# -eq 0 ] && [ "$RIGHT" = ferrokeeper ]; then
+  "$program" "${common[@]}" --defects
+fi

@@ -1,0 +1,56 @@
+//! The configurations in which both servers are compared.
+
+#[derive(Clone, Copy)]
+pub struct Profile {
+    pub name: &'static str,
+    /// Lines of zoo.cfg; both servers get the same.
+    pub lines: &'static [&'static str],
+    /// Quotas are enforced: the usage that counts is the committed one, so writes are not pipelined.
+    pub enforces_quota: bool,
+    /// How many of a hundred operations run in it.
+    pub share: u64,
+}
+
+/// No session may expire, and no container be cleaned up, at a moment that differs between two runs.
+pub const COMMON: &[&str] = &["minSessionTimeout=60000", "maxSessionTimeout=600000", "autopurge.purgeInterval=0"];
+
+/// Properties that zoo.cfg cannot set.
+pub const JVMFLAGS: &str = "-Xmx768m -Dznode.container.checkIntervalMs=86400000";
+
+pub const PROFILES: &[Profile] = &[
+    Profile {
+        name: "plain",
+        lines: &[
+            "extendedTypesEnabled=true",
+            "DigestAuthenticationProvider.superDigest=super:D/InIHSb7yEEbrWz8b9l71RjZJU=",
+        ],
+        enforces_quota: false,
+        share: 70,
+    },
+    Profile {
+        name: "quota",
+        lines: &[
+            "extendedTypesEnabled=true",
+            "enforceQuota=true",
+            "reconfigEnabled=true",
+            "DigestAuthenticationProvider.superDigest=super:D/InIHSb7yEEbrWz8b9l71RjZJU=",
+        ],
+        enforces_quota: true,
+        share: 20,
+    },
+    Profile {
+        name: "sha256",
+        lines: &[
+            "DigestAuthenticationProvider.digestAlg=SHA-256",
+            "DigestAuthenticationProvider.superDigest=super:wjySwxg860UATFtciuZ1lpzrCHrPeov6SPu/ZD56uig=",
+        ],
+        enforces_quota: false,
+        share: 10,
+    },
+];
+
+impl Profile {
+    pub fn named(name: &str) -> Option<Profile> {
+        PROFILES.iter().copied().find(|p| p.name == name)
+    }
+}

@@ -1,0 +1,19 @@
+#!/bin/bash
+# start-server.sh java|ferrokeeper DIR [zoo.cfg line ...]
+# Starts that server on a free port, prints the port, and ends the server when its own input ends.
+set -euo pipefail
+SERVER=$1 dir=$2
+shift 2
+source "$(dirname "${BASH_SOURCE[0]}")/../lib/env.sh"
+rm -rf "$dir"
+port=$(free_port)
+start_server "$dir" "$port" "$@" </dev/null
+echo "$port"
+exec 1>&2
+# Ends with the caller's pipe, or with the server.
+watch_input() { cat > /dev/null || true; }
+watch_input &
+watcher=$!
+wait -n "$server_pid" "$watcher" || true
+stop_server
+kill "$watcher" 2>/dev/null || true
