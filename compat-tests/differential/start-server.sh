@@ -10,9 +10,9 @@ port=$(free_port)
 start_server "$dir" "$port" "$@" </dev/null
 echo "$port"
 exec 1>&2
-# Ends with the caller's pipe, or with the server.
-watch_input() { cat > /dev/null || true; }
-watch_input &
+# Ends with the caller's pipe, or with the server. (bash gives background jobs an empty input of their own.)
+exec 3<&0
+cat <&3 > /dev/null &
 watcher=$!
 wait -n "$server_pid" "$watcher" || true
 stop_server
