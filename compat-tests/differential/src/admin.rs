@@ -31,7 +31,11 @@ struct Counters {
 }
 
 pub fn open_acl(perms: i32) -> Field {
-    Field::List(vec![Field::Acl(perms, Box::new(Field::str("world")), Box::new(Field::str("anyone")))])
+    Field::List(vec![Field::Acl(
+        perms,
+        Box::new(Field::str("world")),
+        Box::new(Field::str("anyone")),
+    )])
 }
 
 impl Admin {
@@ -46,9 +50,22 @@ impl Admin {
         let Incoming::Frame(_) = connection.receive(Duration::from_secs(30)) else {
             bail!("no session for the administrator");
         };
-        let mut admin = Admin { connection, zxid: 0 };
-        let auth = Request::new(100, vec![Field::Int(0), Field::str("digest"), Field::Buf(SUPER.to_vec())]);
-        ensure!(admin.call(&[auth])?[0].0.err == 0, "the super user's password is not accepted");
+        let mut admin = Admin {
+            connection,
+            zxid: 0,
+        };
+        let auth = Request::new(
+            100,
+            vec![
+                Field::Int(0),
+                Field::str("digest"),
+                Field::Buf(SUPER.to_vec()),
+            ],
+        );
+        ensure!(
+            admin.call(&[auth])?[0].0.err == 0,
+            "the super user's password is not accepted"
+        );
         Ok(admin)
     }
 
@@ -59,7 +76,8 @@ impl Admin {
             let bytes: Vec<u8> = burst.iter().flat_map(|r| r.frame(1, 0)).collect();
             self.connection.send(&bytes);
             for _ in burst {
-                let Incoming::Frame(frame) = self.connection.receive(Duration::from_secs(30)) else {
+                let Incoming::Frame(frame) = self.connection.receive(Duration::from_secs(30))
+                else {
                     bail!("the administrator's connection was lost");
                 };
                 let (h, body) = header(&frame).context("a reply without header")?;
@@ -81,8 +99,15 @@ impl Admin {
                 .map(|p| Request::new(8, vec![Field::Str(p.clone()), Field::Bool(false)]))
                 .collect();
             for (parent, (h, body)) in parents.iter().zip(self.call(&requests)?) {
-                ensure!(h.err == 0, "getChildren {}: {}", String::from_utf8_lossy(parent), h.err);
-                let mut names = Cursor { rest: &body }.names().context("undecodable children")?;
+                ensure!(
+                    h.err == 0,
+                    "getChildren {}: {}",
+                    String::from_utf8_lossy(parent),
+                    h.err
+                );
+                let mut names = Cursor { rest: &body }
+                    .names()
+                    .context("undecodable children")?;
                 names.sort();
                 for name in names {
                     let prefix: &[u8] = if parent == b"/" { b"" } else { parent };
@@ -127,14 +152,66 @@ impl Admin {
             .map(|p| Request::new(2, vec![Field::Str(p.clone()), Field::Int(-1)]))
             .collect();
         for (request, (h, _)) in requests.iter().zip(self.call(&requests)?) {
-            ensure!(h.err == 0, "cannot delete {:?}: {}", request.path().map(String::from_utf8_lossy), h.err);
+            ensure!(
+                h.err == 0,
+                "cannot delete {:?}: {}",
+                request.path().map(String::from_utf8_lossy),
+                h.err
+            );
+        }
+        Ok(())
+    }
+
+    /// Moves the counters of the reserved nodes up to those of the other server.
+    fn forward(&mut self, own: &[Counters], other: &[Counters]) -> Result<()> {
+        let mut requests = Vec::new();
+        for (path, (own, other)) in RESERVED.iter().zip(own.iter().zip(other)) {
+            for _ in own.version..other.version {
+                requests.push(Request::new(
+                    5,
+                    vec![Field::str(path), Field::Buf(vec![]), Field::Int(-1)],
+                ));
+            }
+            for _ in own.aversion..other.aversion {
+                requests.push(Request::new(
+                    7,
+                    vec![Field::str(path), open_acl(31), Field::Int(-1)],
+                ));
+            }
+            for _ in own.creations..other.creations {
+                requests.extend(create_and_delete(path));
+            }
+        }
+        requests.push(Request::new(11, vec![]));
+        self.call(&requests).map(|_| ())
+    }
+
+    /// Gives the first `count` reserved nodes the data, the ACL and the zxids that scripts begin with.
+    fn touch(&mut self, count: usize) -> Result<()> {
+        let mut requests = Vec::new();
+        for (i, path) in RESERVED.iter().enumerate().take(count) {
+            requests.push(Request::new(
+                5,
+                vec![Field::str(path), Field::Buf(vec![]), Field::Int(-1)],
+            ));
+            let perms = if i == 3 { 1 } else { 31 };
+            requests.push(Request::new(
+                7,
+                vec![Field::str(path), open_acl(perms), Field::Int(-1)],
+            ));
+            requests.extend(create_and_delete(path));
+        }
+        for (h, _) in self.call(&requests)? {
+            ensure!(h.err == 0, "cannot touch a reserved node: {}", h.err);
         }
         Ok(())
     }
 
     fn counters(&mut self) -> Result<Vec<Counters>> {
-        let requests: Vec<Request> =
-            RESERVED.iter().map(|p| Request::new(3, vec![Field::str(p), Field::Bool(false)])).collect();
+        let requests: Vec<Request> = RESERVED
+            .iter()
+            .map(|p| Request::new(3, vec![Field::str(p), Field::Bool(false)]))
+            .collect();
         self.call(&requests)?
             .iter()
             .map(|(h, body)| {
@@ -144,7 +221,13 @@ impl Admin {
                     let (_, mzxid, _, _) = (c.long()?, c.long()?, c.long()?, c.long()?);
                     let (version, cversion, aversion) = (c.int()?, c.int()?, c.int()?);
                     let (_, _, children, pzxid) = (c.long()?, c.int()?, c.int()?, c.long()?);
-                    Some(Counters { mzxid, version, creations: (cversion + children) / 2, aversion, pzxid })
+                    Some(Counters {
+                        mzxid,
+                        version,
+                        creations: (cversion + children) / 2,
+                        aversion,
+                        pzxid,
+                    })
                 })()
                 .context("undecodable stat")
             })
@@ -154,66 +237,70 @@ impl Admin {
 
 /// Empties both trees and makes both servers equal in all that a script can see. Returns the common zxid.
 pub fn level(left: &mut Admin, right: &mut Admin) -> Result<i64> {
-    left.wipe()?;
-    right.wipe()?;
-    let (a, b) = (left.counters()?, right.counters()?);
-    for (i, path) in RESERVED.iter().enumerate() {
-        left.call(&forward(path, a[i], b[i]))?;
-        right.call(&forward(path, b[i], a[i]))?;
-    }
-    for admin in [&mut *left, &mut *right] {
-        admin.call(&[Request::new(11, vec![])])?;
-    }
+    let emptied = |admin: &mut Admin| {
+        admin.wipe()?;
+        admin.counters()
+    };
+    let (a, b) = both(left, right, emptied, emptied)?;
+    both(
+        left,
+        right,
+        |admin| admin.forward(&a, &b),
+        |admin| admin.forward(&b, &a),
+    )?;
     let behind = (right.zxid - left.zxid).unsigned_abs() as usize;
     let nothing = Request::new(2, vec![Field::str("/nothing/here"), Field::Int(-1)]);
-    let lagging = if left.zxid < right.zxid { &mut *left } else { &mut *right };
+    let lagging = if left.zxid < right.zxid {
+        &mut *left
+    } else {
+        &mut *right
+    };
     lagging.call(&vec![nothing; behind])?;
-    for admin in [&mut *left, &mut *right] {
-        let mut requests = Vec::new();
-        for (i, path) in RESERVED.iter().enumerate() {
-            // The configuration's node stays as it is born until a script has changed it.
-            let born = |c: &Counters| c.mzxid == 0 && c.aversion == -1 && c.pzxid == 0;
-            if i < 3 || !born(&a[i]) || !born(&b[i]) {
-                requests.extend(touch(path, i == 3));
-            }
-        }
-        for (h, _) in admin.call(&requests)? {
-            ensure!(h.err == 0, "cannot touch a reserved node: {}", h.err);
-        }
-    }
-    ensure!(left.zxid == right.zxid, "not level: zxid {:x} and {:x}", left.zxid, right.zxid);
-    let (a, b) = (left.counters()?, right.counters()?);
+    // The configuration's node stays as it is born until a script has changed it.
+    let born = |c: &Counters| c.mzxid == 0 && c.aversion == -1 && c.pzxid == 0;
+    let count = if born(&a[3]) && born(&b[3]) { 3 } else { 4 };
+    let touched = |admin: &mut Admin| {
+        admin.touch(count)?;
+        admin.counters()
+    };
+    let (a, b) = both(left, right, touched, touched)?;
+    ensure!(
+        left.zxid == right.zxid,
+        "not level: zxid {:x} and {:x}",
+        left.zxid,
+        right.zxid
+    );
     ensure!(a == b, "not level: {a:?} and {b:?}");
     Ok(left.zxid)
 }
 
-fn forward(path: &str, own: Counters, other: Counters) -> Vec<Request> {
-    let mut requests = Vec::new();
-    for _ in own.version..other.version {
-        requests.push(Request::new(5, vec![Field::str(path), Field::Buf(vec![]), Field::Int(-1)]));
-    }
-    for _ in own.aversion..other.aversion {
-        requests.push(Request::new(7, vec![Field::str(path), open_acl(31), Field::Int(-1)]));
-    }
-    for _ in own.creations..other.creations {
-        requests.extend(create_and_delete(path));
-    }
-    requests
-}
-
-fn touch(path: &str, config: bool) -> Vec<Request> {
-    let mut requests = vec![
-        Request::new(5, vec![Field::str(path), Field::Buf(vec![]), Field::Int(-1)]),
-        Request::new(7, vec![Field::str(path), open_acl(if config { 1 } else { 31 }), Field::Int(-1)]),
-    ];
-    requests.extend(create_and_delete(path));
-    requests
+/// The same on both servers, at the same time.
+fn both<T: Send>(
+    left: &mut Admin,
+    right: &mut Admin,
+    on_left: impl FnOnce(&mut Admin) -> Result<T>,
+    on_right: impl FnOnce(&mut Admin) -> Result<T> + Send,
+) -> Result<(T, T)> {
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| on_right(right));
+        let own = on_left(left);
+        let other = other.join().map_err(|_| anyhow::anyhow!("panicked"))?;
+        Ok((own?, other?))
+    })
 }
 
 fn create_and_delete(parent: &str) -> [Request; 2] {
     let path = Field::Str(format!("{}/level", parent.trim_end_matches('/')).into_bytes());
     [
-        Request::new(1, vec![path.clone(), Field::Buf(vec![]), open_acl(31), Field::Int(0)]),
+        Request::new(
+            1,
+            vec![
+                path.clone(),
+                Field::Buf(vec![]),
+                open_acl(31),
+                Field::Int(0),
+            ],
+        ),
         Request::new(2, vec![path, Field::Int(-1)]),
     ]
 }

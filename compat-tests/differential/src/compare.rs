@@ -17,7 +17,10 @@ pub fn compare(left: &Transcript, right: &Transcript) -> Option<Difference> {
             if same(a, b) {
                 continue;
             }
-            return Some(Difference { signature: signature(a, b), report: report(step, a, b) });
+            return Some(Difference {
+                signature: signature(a, b),
+                report: report(step, a, b),
+            });
         }
     }
     None
@@ -36,7 +39,12 @@ fn signature(a: Option<&Entry>, b: Option<&Entry>) -> String {
     }
     let (err_a, err_b) = (word(&a.text, "err="), word(&b.text, "err="));
     if err_a != err_b {
-        return format!("{}: err {} against {}", a.op, err_a.unwrap_or(&a.text), err_b.unwrap_or(&b.text));
+        return format!(
+            "{}: err {} against {}",
+            a.op,
+            err_a.unwrap_or(&a.text),
+            err_b.unwrap_or(&b.text)
+        );
     }
     let parts = |t: &str| t.split(' ').map(str::to_string).collect::<BTreeSet<_>>();
     let (pa, pb) = (parts(&a.text), parts(&b.text));
@@ -44,7 +52,12 @@ fn signature(a: Option<&Entry>, b: Option<&Entry>) -> String {
         .symmetric_difference(&pb)
         .map(|w| w.split('=').next().unwrap_or(w))
         .collect();
-    format!("{}: err {}, fields {}", a.op, err_a.unwrap_or("-"), fields.into_iter().collect::<Vec<_>>().join(" "))
+    format!(
+        "{}: err {}, fields {}",
+        a.op,
+        err_a.unwrap_or("-"),
+        fields.into_iter().collect::<Vec<_>>().join(" ")
+    )
 }
 
 fn kind(entry: Option<&Entry>) -> String {
@@ -63,10 +76,17 @@ fn word<'a>(text: &'a str, key: &str) -> Option<&'a str> {
 
 fn report(step: usize, a: Option<&Entry>, b: Option<&Entry>) -> String {
     let line = |e: Option<&Entry>| match e {
-        Some(e) => format!("client {} {} {}\n           {}", e.client, e.op, e.cause, e.text),
+        Some(e) => format!(
+            "client {} {} {}\n           {}",
+            e.client, e.op, e.cause, e.text
+        ),
         None => "nothing".into(),
     };
-    format!("  step {step}\n    left:  {}\n    right: {}\n", line(a), line(b))
+    format!(
+        "  step {step}\n    left:  {}\n    right: {}\n",
+        line(a),
+        line(b)
+    )
 }
 
 #[cfg(test)]
@@ -76,13 +96,24 @@ mod tests {
 
     #[test]
     fn finds_a_missing_notification_and_a_changed_field() {
-        let t = |entries| Transcript { steps: vec![entries] };
-        let (a, n) = (entry("getData", "xid=1 zxid=+1 err=0 version=1"), entry("notification", "type=1 path=x"));
+        let t = |entries| Transcript {
+            steps: vec![entries],
+        };
+        let (a, n) = (
+            entry("getData", "xid=1 zxid=+1 err=0 version=1"),
+            entry("notification", "type=1 path=x"),
+        );
         assert!(compare(&t(vec![a.clone()]), &t(vec![a.clone()])).is_none());
         let found = compare(&t(vec![n, a.clone()]), &t(vec![a.clone()]));
-        assert_eq!(found.map(|d| d.signature).as_deref(), Some("notification 1 against getData 0"));
+        assert_eq!(
+            found.map(|d| d.signature).as_deref(),
+            Some("notification 1 against getData 0")
+        );
         let b = entry("getData", "xid=1 zxid=+1 err=0 version=2");
         let found = compare(&t(vec![a]), &t(vec![b]));
-        assert_eq!(found.map(|d| d.signature).as_deref(), Some("getData: err 0, fields version"));
+        assert_eq!(
+            found.map(|d| d.signature).as_deref(),
+            Some("getData: err 0, fields version")
+        );
     }
 }

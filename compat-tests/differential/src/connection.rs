@@ -22,7 +22,12 @@ impl Connection {
     pub fn open(address: SocketAddr) -> std::io::Result<Connection> {
         let stream = TcpStream::connect_timeout(&address, Duration::from_secs(10))?;
         stream.set_nodelay(true)?;
-        Ok(Connection { stream, input: Vec::new(), start: 0, next_xid: 1 })
+        Ok(Connection {
+            stream,
+            input: Vec::new(),
+            start: 0,
+            next_xid: 1,
+        })
     }
 
     /// An error is not reported: what the server did is seen by reading.
@@ -44,7 +49,9 @@ impl Connection {
             match self.stream.read(&mut chunk) {
                 Ok(0) => return Incoming::Closed,
                 Ok(n) => self.input.extend_from_slice(&chunk[..n]),
-                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return Incoming::Silence,
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    return Incoming::Silence;
+                }
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return Incoming::Closed,
             }

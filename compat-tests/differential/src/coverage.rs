@@ -21,10 +21,19 @@ impl Coverage {
     pub fn add(&mut self, transcript: &Transcript) {
         for entry in transcript.steps.iter().flatten() {
             for (op, err) in &entry.outcomes {
-                *self.counts.entry(op.clone()).or_default().entry(*err).or_default() += 1;
+                *self
+                    .counts
+                    .entry(op.clone())
+                    .or_default()
+                    .entry(*err)
+                    .or_default() += 1;
             }
             if entry.op == "notification" {
-                let kind = entry.text.split(' ').find(|w| w.starts_with("type=")).unwrap_or("type=?");
+                let kind = entry
+                    .text
+                    .split(' ')
+                    .find(|w| w.starts_with("type="))
+                    .unwrap_or("type=?");
                 *self.notifications.entry(kind.to_string()).or_default() += 1;
             }
         }
@@ -33,10 +42,18 @@ impl Coverage {
     pub fn print(&self) {
         println!("\n{:<32} answers (code x times)", "operation");
         for (op, codes) in &self.counts {
-            let codes: Vec<String> = codes.iter().rev().map(|(code, n)| format!("{code} x {n}")).collect();
+            let codes: Vec<String> = codes
+                .iter()
+                .rev()
+                .map(|(code, n)| format!("{code} x {n}"))
+                .collect();
             println!("{op:<32} {}", codes.join(", "));
         }
-        let kinds: Vec<String> = self.notifications.iter().map(|(k, n)| format!("{k} x {n}")).collect();
+        let kinds: Vec<String> = self
+            .notifications
+            .iter()
+            .map(|(k, n)| format!("{k} x {n}"))
+            .collect();
         println!("{:<32} {}", "notifications", kinds.join(", "));
     }
 
@@ -60,6 +77,14 @@ impl Coverage {
             let seen = self.counts.get(&name);
             if !seen.is_some_and(|s| s.contains_key(&0) && s.keys().any(|c| *c < -100)) {
                 gaps.push(format!("{name} needs successes and failures"));
+            }
+        }
+        let answered = |code| self.counts.values().any(|codes| codes.contains_key(&code));
+        for code in [
+            -2, -5, -6, -8, -101, -102, -103, -108, -110, -111, -114, -115, -121, -123, -125,
+        ] {
+            if !answered(code) {
+                gaps.push(format!("nothing was answered with {code}"));
             }
         }
         for kind in 1..=4 {

@@ -37,7 +37,10 @@ fn play(server: &mut Server, case: &Case) -> Result<()> {
     let mut admin = Admin::open(server.address)?;
     for (request, expected) in &case.requests {
         let answer = admin.call(std::slice::from_ref(request))?[0].0.err;
-        ensure!(answer == *expected, "{request:?}: {answer} instead of {expected}");
+        ensure!(
+            answer == *expected,
+            "{request:?}: {answer} instead of {expected}"
+        );
         if answer == -6 {
             // An unknown operation ends the connection.
             admin = Admin::open(server.address)?;
@@ -45,13 +48,24 @@ fn play(server: &mut Server, case: &Case) -> Result<()> {
     }
     let mut another = Admin::open(server.address).context("no new session afterwards")?;
     let probe = another.call(&[create("/probe", b""), delete("/probe")])?;
-    ensure!(probe.iter().all(|(h, _)| h.err == 0), "the server no longer writes");
+    ensure!(
+        probe.iter().all(|(h, _)| h.err == 0),
+        "the server no longer writes"
+    );
     another.wipe()?;
     server.check()
 }
 
 fn create(path: &str, data: &[u8]) -> Request {
-    Request::new(1, vec![Field::str(path), Field::Buf(data.to_vec()), open_acl(31), Field::Int(0)])
+    Request::new(
+        1,
+        vec![
+            Field::str(path),
+            Field::Buf(data.to_vec()),
+            open_acl(31),
+            Field::Int(0),
+        ],
+    )
 }
 
 fn set(path: &str, data: Field) -> Request {
@@ -86,7 +100,11 @@ fn cases() -> Vec<Case> {
         ]
     };
     let mut malformed_limits = quota(b"garbage", b"count=0,bytes=0");
-    malformed_limits.extend([(create("/d/a", b"x"), 0), (set("/d", Field::Buf(b"y".to_vec())), 0), (delete("/d/a"), 0)]);
+    malformed_limits.extend([
+        (create("/d/a", b"x"), 0),
+        (set("/d", Field::Buf(b"y".to_vec())), 0),
+        (delete("/d/a"), 0),
+    ]);
     let mut malformed_stats = quota(b"count=-1,bytes=-1", b"garbage");
     malformed_stats.extend([
         (set(stats, Field::Buf(b"count=x".to_vec())), 0),
@@ -98,12 +116,21 @@ fn cases() -> Vec<Case> {
         (set("/d", Field::Null), 0),
     ]);
     vec![
-        Case { name: "negative-ttl", requests: (0..=4).map(|flags| (negative_ttl(flags), -8)).collect() },
+        Case {
+            name: "negative-ttl",
+            requests: (0..=4).map(|flags| (negative_ttl(flags), -8)).collect(),
+        },
         Case {
             name: "limits right under /zookeeper/quota",
             requests: vec![
-                (create("/zookeeper/quota/zookeeper_limits", b"count=1,bytes=1"), 0),
-                (create("/zookeeper/quota/zookeeper_stats", b"count=1,bytes=1"), 0),
+                (
+                    create("/zookeeper/quota/zookeeper_limits", b"count=1,bytes=1"),
+                    0,
+                ),
+                (
+                    create("/zookeeper/quota/zookeeper_stats", b"count=1,bytes=1"),
+                    0,
+                ),
                 (create("/x", b"12345"), 0),
                 (create("/y", b"12345"), 0),
                 (delete("/zookeeper/quota/zookeeper_limits"), 0),
@@ -120,12 +147,25 @@ fn cases() -> Vec<Case> {
                 (delete("/zookeeper/zookeeper_limits"), 0),
             ],
         },
-        Case { name: "malformed limits", requests: malformed_limits },
-        Case { name: "malformed usage", requests: malformed_stats },
+        Case {
+            name: "malformed limits",
+            requests: malformed_limits,
+        },
+        Case {
+            name: "malformed usage",
+            requests: malformed_stats,
+        },
         Case {
             name: "deleteContainer from a client",
-            requests: vec![(create("/mine", b""), 0), (delete_container("/mine"), -6), (set("/mine", Field::Null), 0)],
+            requests: vec![
+                (create("/mine", b""), 0),
+                (delete_container("/mine"), -6),
+                (set("/mine", Field::Null), 0),
+            ],
         },
-        Case { name: "createSession from a client", requests: vec![(Request::new(-10, vec![Field::Int(1000)]), -6)] },
+        Case {
+            name: "createSession from a client",
+            requests: vec![(Request::new(-10, vec![Field::Int(1000)]), -6)],
+        },
     ]
 }

@@ -8,71 +8,217 @@ use crate::script::{Action, Hello, Password, Script, Step};
 
 const STEPS: usize = 44;
 const CLIENTS: usize = 4;
-const BURST_MAX: usize = 14;
+const BURST_MAX: usize = 22;
 
 /// Few names, so that operations meet on the same nodes.
 const PATHS: &[&str] = &[
-    "/d", "/d/a", "/d/b", "/d/c", "/d/a/x", "/d/a/y", "/d/b/x", "/d/a/x/deep", "/e", "/e/a", "/e/b", "/d/e1", "/d/e2",
-    "/d/c/e3", "/d/t", "/d/t/x", "/d/q", "/d/q/x", "/d/q/y", "/f",
+    "/d",
+    "/d/a",
+    "/d/b",
+    "/d/c",
+    "/d/a/x",
+    "/d/a/y",
+    "/d/b/x",
+    "/d/a/x/deep",
+    "/e",
+    "/e/a",
+    "/e/b",
+    "/d/e1",
+    "/d/e2",
+    "/d/c/e3",
+    "/d/t",
+    "/d/t/x",
+    "/d/q",
+    "/d/q/x",
+    "/d/q/y",
+    "/f",
 ];
-const SEQUENTIAL: &[&str] = &["/d/s", "/d/a/s-", "/d/", "/d/q/", "/e/lock-", "/s", "/d/a/", "/d/c/n"];
+/// They exist from the beginning, unless deleted.
+const BASE: &[&str] = &[
+    "/d", "/e", "/d/a", "/d/b", "/d/q", "/d/c", "/d/a/x", "/d/q/x", "/d/t",
+];
+const SEQUENTIAL: &[&str] = &[
+    "/d/s", "/d/a/s-", "/d/", "/d/q/", "/e/lock-", "/s", "/d/a/", "/d/c/n",
+];
 const ODD_PATHS: &[&[u8]] = &[
-    b"", b"/", b"d", b"d/a", b"//", b"/d//a", b"/d/a/", b"/d/.", b"/d/..", b"/d/./a", b"/d/../a", b"/d/...", b"/d/.a",
-    b"/d/a\0b", b"\0", b"/d/\x01", b"/d/\x1f", b"/d/\x7f", b"/d/\xc2\x80", b"/d/\xc2\x9f", b"/d/\xc2\xa0", b"/nope/x",
-    b"/nope/..", b"/d/a/nope/x", "/d/\u{e4}\u{f6}".as_bytes(), "/d/\u{4e2d}\u{6587}".as_bytes(),
-    "/d/\u{1f600}".as_bytes(), b"/d/\xff\xfe", b"/d/\xed\xa0\x80", "/d/\u{e000}".as_bytes(), "/d/\u{f8ff}".as_bytes(),
-    "/d/\u{f900}".as_bytes(), "/d/\u{fff0}".as_bytes(), "/d/\u{ffef}".as_bytes(), "/d/\u{fffd}".as_bytes(), b"/d/ ",
-    b"/d/a b", b"/d/\"q\\", b"/d/%2f", b"/zookeeper", b"/zookeeper/quota", b"/zookeeper/config", b"/zookeeper/x",
-    b"/zookeeper/quota/d", b"/zookeeper/config/x", b"/zookeeperx", b"/d/s0000000000", b"/d/s0000000001",
-    b"/d/a/s-0000000002", b"/d/0000000003", b"/s0000000001", b"/d/-", b"/d/a\r\n",
+    b"",
+    b"/",
+    b"d",
+    b"d/a",
+    b"//",
+    b"/d//a",
+    b"/d/a/",
+    b"/d/.",
+    b"/d/..",
+    b"/d/./a",
+    b"/d/../a",
+    b"/d/...",
+    b"/d/.a",
+    b"/d/a\0b",
+    b"\0",
+    b"/d/\x01",
+    b"/d/\x1f",
+    b"/d/\x7f",
+    b"/d/\xc2\x80",
+    b"/d/\xc2\x9f",
+    b"/d/\xc2\xa0",
+    b"/nope/x",
+    b"/nope/..",
+    b"/d/a/nope/x",
+    "/d/\u{e4}\u{f6}".as_bytes(),
+    "/d/\u{4e2d}\u{6587}".as_bytes(),
+    "/d/\u{1f600}".as_bytes(),
+    b"/d/\xff\xfe",
+    b"/d/\xed\xa0\x80",
+    "/d/\u{e000}".as_bytes(),
+    "/d/\u{f8ff}".as_bytes(),
+    "/d/\u{f900}".as_bytes(),
+    "/d/\u{fff0}".as_bytes(),
+    "/d/\u{ffef}".as_bytes(),
+    "/d/\u{fffd}".as_bytes(),
+    b"/d/ ",
+    b"/d/a b",
+    b"/d/\"q\\",
+    b"/d/%2f",
+    b"/zookeeper",
+    b"/zookeeper/quota",
+    b"/zookeeper/config",
+    b"/zookeeper/x",
+    b"/zookeeper/quota/d",
+    b"/zookeeper/config/x",
+    b"/zookeeperx",
+    b"/d/s0000000000",
+    b"/d/s0000000001",
+    b"/d/a/s-0000000002",
+    b"/d/0000000003",
+    b"/s0000000001",
+    b"/d/-",
+    b"/d/a\r\n",
 ];
 const QUOTA_OF: &[&str] = &["/d", "/d/a", "/d/q", "/e", "/d/q/x"];
 const LIMITS: &[&str] = &[
-    "count=-1,bytes=-1", "count=4,bytes=-1", "count=-1,bytes=20", "count=3,bytes=10=;byteHardLimit=30;countHardLimit=4",
-    "count=-1,bytes=-1=;countHardLimit=3", "count=-1,bytes=-1=;byteHardLimit=12", "count=1000,bytes=100000", "count=5",
-    "bytes=7;countHardLimit=6", "", "count=2,bytes=5=;byteHardLimit=-1;countHardLimit=-1",
+    "count=-1,bytes=-1",
+    "count=4,bytes=-1",
+    "count=-1,bytes=20",
+    "count=3,bytes=10=;byteHardLimit=30;countHardLimit=4",
+    "count=-1,bytes=-1=;countHardLimit=3",
+    "count=-1,bytes=-1=;byteHardLimit=12",
+    "count=1000,bytes=100000",
+    "count=5",
+    "bytes=7;countHardLimit=6",
+    "",
+    "count=2,bytes=5=;byteHardLimit=-1;countHardLimit=-1",
     "count=-1,bytes=-1=;byteHardLimit=0;countHardLimit=0",
 ];
-const USAGE: &[&str] = &["count=0,bytes=0", "count=-1,bytes=-1", "count=2,bytes=9", ""];
+const USAGE: &[&str] = &[
+    "count=0,bytes=0",
+    "count=-1,bytes=-1",
+    "count=2,bytes=9",
+    "",
+];
 
 /// Hashes of the users that the scripts log in as (SHA-1 and SHA-256 of `user:password`).
 const DIGEST_IDS: &[&str] = &[
-    "alice:AIueg8ag5ALfqeEyKdLnva1Wvi0=", "bob:LcrmCNs/wfVD+i5a5yaz89GyjIM=",
-    "alice:DEiyweFegiwnTyn6Rh8CY29u/r+EErWMQdWaUvOs4Vk=", "bob:H+1sWdmSCRWIdLKjPD7Mxu5NvsqPkPJJA+0sZfLsCUQ=",
+    "alice:AIueg8ag5ALfqeEyKdLnva1Wvi0=",
+    "bob:LcrmCNs/wfVD+i5a5yaz89GyjIM=",
+    "alice:DEiyweFegiwnTyn6Rh8CY29u/r+EErWMQdWaUvOs4Vk=",
+    "bob:H+1sWdmSCRWIdLKjPD7Mxu5NvsqPkPJJA+0sZfLsCUQ=",
 ];
 const ODD_IDS: &[(&str, &str)] = &[
-    ("world", "someone"), ("world", ""), ("digest", "alice"), ("digest", "a:b:c"), ("digest", "a:"), ("digest", ":b"),
-    ("digest", ""), ("digest", "a::"), ("digest", "::"), ("digest", "a::b"), ("super", ""), ("super", "x"), ("sasl", "x"),
-    ("x509", "CN=a"), ("nope", "x"), ("", ""), ("ip", "127.0.0.1/33"), ("ip", "127.0.0.1/-1"), ("ip", "300.1.1.1"),
-    ("ip", "127.0.0"), ("ip", "127.0.0.1/"), ("ip", "127.0.0.1/8/8"), ("ip", "localhost"), ("ip", ""), ("ip", "::1/129"),
-    ("ip", "1::2::3"), ("ip", ":::"), ("ip", "12345::"), ("ip", "1.2.3.4.5"), ("ip", "01.2.3.4"), ("ip", "1.2.3.+4"),
-    ("ip", "127.0.0.1/ 8"), ("ip", "/8"), ("ip", "::ffff:1.2.3.4"), ("ip", "fe80::1%eth0"), ("ip", "1:2:3:4:5:6:7"),
-    ("WORLD", "anyone"), ("world", "Anyone"), ("ensemble", "x"),
+    ("world", "someone"),
+    ("world", ""),
+    ("digest", "alice"),
+    ("digest", "a:b:c"),
+    ("digest", "a:"),
+    ("digest", ":b"),
+    ("digest", ""),
+    ("digest", "a::"),
+    ("digest", "::"),
+    ("digest", "a::b"),
+    ("super", ""),
+    ("super", "x"),
+    ("sasl", "x"),
+    ("x509", "CN=a"),
+    ("nope", "x"),
+    ("", ""),
+    ("ip", "127.0.0.1/33"),
+    ("ip", "127.0.0.1/-1"),
+    ("ip", "300.1.1.1"),
+    ("ip", "127.0.0"),
+    ("ip", "127.0.0.1/"),
+    ("ip", "127.0.0.1/8/8"),
+    ("ip", "localhost"),
+    ("ip", ""),
+    ("ip", "::1/129"),
+    ("ip", "1::2::3"),
+    ("ip", ":::"),
+    ("ip", "12345::"),
+    ("ip", "1.2.3.4.5"),
+    ("ip", "01.2.3.4"),
+    ("ip", "1.2.3.+4"),
+    ("ip", "127.0.0.1/ 8"),
+    ("ip", "/8"),
+    ("ip", "::ffff:1.2.3.4"),
+    ("ip", "fe80::1%eth0"),
+    ("ip", "1:2:3:4:5:6:7"),
+    ("WORLD", "anyone"),
+    ("world", "Anyone"),
+    ("ensemble", "x"),
 ];
 const GOOD_IDS: &[(&str, &str)] = &[
-    ("ip", "127.0.0.1"), ("ip", "127.0.0.0/8"), ("ip", "10.0.0.0/8"), ("ip", "0.0.0.0/0"), ("ip", "127.0.0.2/31"),
-    ("ip", "::1"), ("ip", "::"), ("ip", "2001:db8::/32"), ("ip", "1:2:3:4:5:6:7:8"), ("ip", "::/0"), ("ip", "10.1.1.1/32"),
-    ("auth", ""), ("auth", "ignored"), ("auth", "alice:x"), ("digest", "carol:nohash"),
+    ("ip", "127.0.0.1"),
+    ("ip", "127.0.0.0/8"),
+    ("ip", "10.0.0.0/8"),
+    ("ip", "0.0.0.0/0"),
+    ("ip", "127.0.0.2/31"),
+    ("ip", "::1"),
+    ("ip", "::"),
+    ("ip", "2001:db8::/32"),
+    ("ip", "1:2:3:4:5:6:7:8"),
+    ("ip", "::/0"),
+    ("ip", "10.1.1.1/32"),
+    ("auth", ""),
+    ("auth", "ignored"),
+    ("auth", "alice:x"),
+    ("digest", "carol:nohash"),
 ];
 
 pub fn generate(seed: u64, profile: &Profile) -> Script {
-    let mut g = Generator { rng: Rng::new(seed), profile: *profile, connected: [false; CLIENTS] };
+    let mut g = Generator {
+        rng: Rng::new(seed),
+        profile: *profile,
+        connected: [false; CLIENTS],
+    };
     let mut steps = Vec::new();
     let first = g.rng.below(CLIENTS - 1) + 2;
     for client in 0..first.min(CLIENTS) {
         steps.extend(g.connect(client));
     }
-    let base: Vec<Request> = ["/d", "/e", "/d/a", "/d/b", "/d/q"].iter().map(|p| create(1, p, 0)).collect();
-    steps.push(Step { client: 0, action: Action::Send(base) });
+    let base: Vec<Request> = BASE.iter().map(|p| create(1, p, 0)).collect();
+    steps.push(Step {
+        client: 0,
+        action: Action::Send(base),
+    });
     for _ in 0..STEPS {
         let client = g.rng.below(CLIENTS);
         steps.extend(g.step(client));
     }
-    Script { config: profile.name.to_string(), steps }
+    Script {
+        config: profile.name.to_string(),
+        steps,
+    }
 }
 
 fn create(op: i32, path: &str, flags: i32) -> Request {
-    Request::new(op, vec![Field::str(path), Field::Buf(b"v".to_vec()), acl(31, "world", "anyone"), Field::Int(flags)])
+    Request::new(
+        op,
+        vec![
+            Field::str(path),
+            Field::Buf(b"v".to_vec()),
+            acl(31, "world", "anyone"),
+            Field::Int(flags),
+        ],
+    )
 }
 
 fn acl(perms: i32, scheme: &str, id: &str) -> Field {
@@ -80,7 +226,11 @@ fn acl(perms: i32, scheme: &str, id: &str) -> Field {
 }
 
 fn entry(perms: i32, scheme: &str, id: &str) -> Field {
-    Field::Acl(perms, Box::new(Field::str(scheme)), Box::new(Field::str(id)))
+    Field::Acl(
+        perms,
+        Box::new(Field::str(scheme)),
+        Box::new(Field::str(id)),
+    )
 }
 
 struct Generator {
@@ -97,7 +247,7 @@ impl Generator {
         let action = match self.rng.weighted(&[88, 3, 4, 3]) {
             0 => {
                 let burst = self.burst();
-                if burst.iter().any(|r| closes(r)) {
+                if burst.iter().any(closes) {
                     self.connected[client] = false;
                 }
                 Action::Send(burst)
@@ -124,21 +274,43 @@ impl Generator {
             2 => Action::Reconnect(hello, Password::Wrong),
             3 => Action::Reconnect(hello, Password::Empty),
             4 => Action::RawHello(self.odd_hello()),
-            _ => Action::Connect(Hello { last_zxid: 1000 + self.rng.below(3) as i64, ..hello }),
+            _ => Action::Connect(Hello {
+                last_zxid: 1000 + self.rng.below(3) as i64,
+                ..hello
+            }),
         };
-        if matches!(&action, Action::Reconnect(_, Password::Wrong | Password::Empty) | Action::RawHello(_))
-            || matches!(&action, Action::Connect(h) if h.last_zxid != 0)
+        if matches!(
+            &action,
+            Action::Reconnect(_, Password::Wrong | Password::Empty) | Action::RawHello(_)
+        ) || matches!(&action, Action::Connect(h) if h.last_zxid != 0)
         {
             let second = Action::Connect(self.hello());
             let first = std::mem::replace(&mut action, second);
-            return vec![Step { client, action: first }, Step { client, action }];
+            return vec![
+                Step {
+                    client,
+                    action: first,
+                },
+                Step { client, action },
+            ];
         }
         vec![Step { client, action }]
     }
 
     fn hello(&mut self) -> Hello {
         Hello {
-            timeout: self.rng.one_of(&[100_000, 100_000, 100_000, 0, -1, i32::MAX, i32::MIN, 60_000, 59_999, 600_001]),
+            timeout: self.rng.one_of(&[
+                100_000,
+                100_000,
+                100_000,
+                0,
+                -1,
+                i32::MAX,
+                i32::MIN,
+                60_000,
+                59_999,
+                600_001,
+            ]),
             legacy: self.rng.chance(20),
             read_only: self.rng.chance(10),
             last_zxid: if self.rng.chance(5) { -1 } else { 0 },
@@ -186,7 +358,11 @@ impl Generator {
     }
 
     fn burst(&mut self) -> Vec<Request> {
-        let length = if self.rng.chance(25) { 1 } else { self.rng.below(BURST_MAX) + 1 };
+        let length = if self.rng.chance(25) {
+            1
+        } else {
+            self.rng.below(BURST_MAX) + 1
+        };
         let mut burst: Vec<Request> = Vec::new();
         while burst.len() < length {
             let request = self.request();
@@ -226,10 +402,14 @@ impl Generator {
         if self.rng.chance(2) && request.op != -11 {
             match self.rng.below(3) {
                 0 => request.cut = self.rng.below(12) + 1,
-                1 => request.fields.push(Field::Raw(vec![0xab; self.rng.below(9) + 1])),
+                1 => request
+                    .fields
+                    .push(Field::Raw(vec![0xab; self.rng.below(9) + 1])),
                 _ => {
                     // A length that promises more than there is, or nothing that can be.
-                    let length = self.rng.one_of(&[-2i32, i32::MIN, i32::MAX, 0x10_0000, 500]);
+                    let length = self
+                        .rng
+                        .one_of(&[-2i32, i32::MIN, i32::MAX, 0x10_0000, 500]);
                     if !request.fields.is_empty() && request.op != 100 {
                         request.fields[0] = Field::Raw(length.to_be_bytes().to_vec());
                     }
@@ -244,8 +424,11 @@ impl Generator {
 
     fn proper_request(&mut self) -> Request {
         let weights = [
-            24, 8, 6, 8, 9, 3, 4, 4, 1, 1, 4, 9, 2, 2, 3, 2, 1, 2, 2, 2, 2, 4, 2, 1, 5, 1, 1,
+            22, 7, 6, 8, 9, 3, 5, 4, 1, 1, 4, 9, 2, 2, 3, 2, 1, 2, 2, 2, 2, 4, 2, 1, 5, 1, 1,
         ];
+        if self.profile.enforces_quota && self.rng.chance(12) {
+            return self.quota_node();
+        }
         match self.rng.weighted(&weights) {
             0 => self.create(),
             1 => Request::new(2, vec![self.path(), self.version()]),
@@ -287,15 +470,37 @@ impl Generator {
             24 => self.quota_node(),
             25 => Request::new(-11, vec![]),
             _ => {
-                let op = self.rng.one_of(&[0, 10, 13, -1, 23, 99, 108, -2, 1000, i32::MIN, i32::MAX, -12]);
-                let fields = if op == 13 { vec![self.path(), Field::Int(-1)] } else { vec![] };
-                if self.rng.chance(40) { Request::new(op, fields) } else { Request::new(11, vec![]) }
+                let op = self.rng.one_of(&[
+                    0,
+                    10,
+                    13,
+                    -1,
+                    23,
+                    99,
+                    108,
+                    -2,
+                    1000,
+                    i32::MIN,
+                    i32::MAX,
+                    -12,
+                ]);
+                let fields = if op == 13 {
+                    vec![self.path(), Field::Int(-1)]
+                } else {
+                    vec![]
+                };
+                if self.rng.chance(40) {
+                    Request::new(op, fields)
+                } else {
+                    Request::new(11, vec![])
+                }
             }
         }
     }
 
     fn path(&mut self) -> Field {
-        match self.rng.weighted(&[84, 4, 8, 1, 1, 2]) {
+        match self.rng.weighted(&[50, 4, 8, 1, 1, 2, 34]) {
+            6 => Field::str(self.rng.pick(BASE)),
             0 => Field::str(self.rng.pick(PATHS)),
             1 => Field::str("/"),
             2 => Field::Str(self.rng.pick(ODD_PATHS).to_vec()),
@@ -306,14 +511,19 @@ impl Generator {
             }
             _ => {
                 let of = self.rng.pick(QUOTA_OF);
-                let leaf = self.rng.pick(&["", "/zookeeper_limits", "/zookeeper_stats"]);
+                let leaf = self
+                    .rng
+                    .pick(&["", "/zookeeper_limits", "/zookeeper_stats"]);
                 Field::Str(format!("/zookeeper/quota{of}{leaf}").into_bytes())
             }
         }
     }
 
     fn version(&mut self) -> Field {
-        Field::Int(self.rng.one_of(&[-1, -1, -1, -1, 0, 0, 1, 1, 2, 3, -2, i32::MAX, i32::MIN]))
+        Field::Int(
+            self.rng
+                .one_of(&[-1, -1, -1, -1, 0, 0, 1, 1, 2, 3, -2, i32::MAX, i32::MIN]),
+        )
     }
 
     fn watch(&mut self) -> Field {
@@ -321,7 +531,10 @@ impl Generator {
     }
 
     fn watch_kind(&mut self) -> Field {
-        Field::Int(self.rng.one_of(&[1, 2, 3, 3, 4, 5, 1, 2, 3, 4, 5, 0, 6, -1]))
+        Field::Int(
+            self.rng
+                .one_of(&[1, 2, 3, 3, 4, 5, 1, 2, 3, 4, 5, 0, 6, -1]),
+        )
     }
 
     fn data(&mut self) -> Field {
@@ -340,7 +553,9 @@ impl Generator {
     }
 
     fn acl_entry(&mut self) -> Field {
-        let perms = self.rng.one_of(&[31, 31, 31, 1, 2, 3, 4, 5, 8, 12, 15, 16, 17, 30, 27, 0, -1, 32, 255]);
+        let perms = self.rng.one_of(&[
+            31, 31, 31, 1, 2, 3, 4, 5, 8, 12, 15, 16, 17, 30, 27, 0, -1, 32, 255,
+        ]);
         match self.rng.weighted(&[30, 30, 25, 12, 1, 1, 1]) {
             0 => entry(perms, "world", "anyone"),
             1 => entry(perms, "digest", self.rng.pick(DIGEST_IDS)),
@@ -354,16 +569,22 @@ impl Generator {
             }
             4 => Field::Acl(perms, Box::new(Field::str("auth")), Box::new(Field::Null)),
             5 => Field::Acl(perms, Box::new(Field::Null), Box::new(Field::str("anyone"))),
-            _ => Field::Acl(perms, Box::new(Field::str(self.rng.pick(&["world", "digest", "ip"]))), Box::new(Field::Null)),
+            _ => Field::Acl(
+                perms,
+                Box::new(Field::str(self.rng.pick(&["world", "digest", "ip"]))),
+                Box::new(Field::Null),
+            ),
         }
     }
 
     fn acl(&mut self) -> Field {
-        match self.rng.weighted(&[62, 8, 24, 2, 1, 1, 2]) {
+        match self.rng.weighted(&[50, 9, 32, 2, 1, 1, 5]) {
             0 => acl(31, "world", "anyone"),
             1 => acl(31, "auth", ""),
             2 => {
-                let mut entries: Vec<Field> = (0..self.rng.below(3) + 1).map(|_| self.acl_entry()).collect();
+                let mut entries: Vec<Field> = (0..self.rng.below(3) + 1)
+                    .map(|_| self.acl_entry())
+                    .collect();
                 if self.rng.chance(15) {
                     entries.push(entries[0].clone());
                 }
@@ -398,7 +619,8 @@ impl Generator {
             fields.push(Field::Long(if proper {
                 self.rng.one_of(&[1, 1000, 3_600_000, 0xFF_FFFF_FFFF])
             } else {
-                self.rng.one_of(&[0, -1, 0x100_0000_0000, i64::MAX, i64::MIN])
+                self.rng
+                    .one_of(&[0, -1, 0x100_0000_0000, i64::MAX, i64::MIN])
             }));
         }
         Request::new(op, fields)
@@ -412,23 +634,40 @@ impl Generator {
                 1 => Request::new(2, vec![self.path(), self.version()]),
                 2 => Request::new(5, vec![self.path(), self.data(), self.version()]),
                 3 => Request::new(13, vec![self.path(), self.version()]),
-                4 => Request::new(self.rng.one_of(&[4, 8]), vec![self.path(), Field::Bool(false)]),
-                _ => Request::new(self.rng.one_of(&[0, 3, 6, 7, 9, 14, 99, -1]), vec![self.path()]),
+                4 => Request::new(
+                    self.rng.one_of(&[4, 8]),
+                    vec![self.path(), Field::Bool(false)],
+                ),
+                _ => Request::new(
+                    self.rng.one_of(&[0, 3, 6, 7, 9, 14, 99, -1]),
+                    vec![self.path()],
+                ),
             })
             .collect();
         // Operations that succeed together are rare among random ones.
         if self.rng.chance(35) {
             let base = self.rng.pick(&["/d/m", "/d/a/m", "/e/m"]);
-            subs = vec![create(self.rng.one_of(&[1, 15]), base, self.rng.one_of(&[0, 0, 2]))];
+            subs = vec![create(
+                self.rng.one_of(&[1, 15]),
+                base,
+                self.rng.one_of(&[0, 0, 2]),
+            )];
             if self.rng.chance(50) {
-                subs.push(Request::new(5, vec![Field::str(base), self.data(), Field::Int(0)]));
+                subs.push(Request::new(
+                    5,
+                    vec![Field::str(base), self.data(), Field::Int(0)],
+                ));
                 subs.push(Request::new(13, vec![Field::str(base), Field::Int(1)]));
             }
             if self.rng.chance(60) {
                 subs.push(Request::new(2, vec![Field::str(base), Field::Int(-1)]));
             }
             if self.rng.chance(50) {
-                subs.push(create(15, self.rng.pick(SEQUENTIAL), self.rng.one_of(&[2, 3])));
+                subs.push(create(
+                    15,
+                    self.rng.pick(SEQUENTIAL),
+                    self.rng.one_of(&[2, 3]),
+                ));
             }
             if self.rng.chance(20) {
                 subs.push(create(19, self.rng.pick(PATHS), 4));
@@ -447,7 +686,11 @@ impl Generator {
         let count = self.rng.one_of(&[0, 1, 2, 2, 3, 5]);
         let subs = (0..count)
             .map(|_| {
-                let op = if self.rng.chance(95) { self.rng.one_of(&[4, 8]) } else { self.rng.one_of(&[3, 12, 1, 13]) };
+                let op = if self.rng.chance(95) {
+                    self.rng.one_of(&[4, 8])
+                } else {
+                    self.rng.one_of(&[3, 12, 1, 13])
+                };
                 Request::new(op, vec![self.path(), self.watch()])
             })
             .collect();
@@ -470,20 +713,51 @@ impl Generator {
     }
 
     fn auth(&mut self) -> Request {
-        let proper = [("digest", "alice:a"), ("digest", "bob:b"), ("digest", "alice:a"), ("digest", "bob:b"), ("ip", "")];
-        let odd = [
-            ("digest", "super:wrong"), ("digest", "nocolon"), ("digest", ""), ("digest", ":"), ("digest", "a:b:c"),
-            ("digest", "super:test"), ("digest", "super:test"), ("digest", "alice:b"), ("ip", "8.8.8.8"),
+        let proper = [
+            ("digest", "alice:a"),
+            ("digest", "bob:b"),
+            ("digest", "alice:a"),
+            ("digest", "bob:b"),
+            ("ip", ""),
         ];
-        let bad = [("nope", "x"), ("world", "anyone"), ("auth", ""), ("super", "x"), ("sasl", "x"), ("", "")];
+        let odd = [
+            ("digest", "super:wrong"),
+            ("digest", "nocolon"),
+            ("digest", ""),
+            ("digest", ":"),
+            ("digest", "a:b:c"),
+            ("digest", "super:test"),
+            ("digest", "super:test"),
+            ("digest", "alice:b"),
+            ("ip", "8.8.8.8"),
+        ];
+        let bad = [
+            ("nope", "x"),
+            ("world", "anyone"),
+            ("auth", ""),
+            ("super", "x"),
+            ("sasl", "x"),
+            ("", ""),
+        ];
         let (scheme, data) = match self.rng.weighted(&[60, 28, 8]) {
             0 => self.rng.one_of(&proper),
             1 => self.rng.one_of(&odd),
             _ => self.rng.one_of(&bad),
         };
-        let data = if self.rng.chance(2) { Field::Null } else { Field::Buf(data.as_bytes().to_vec()) };
-        let scheme = if self.rng.chance(1) { Field::Null } else { Field::str(scheme) };
-        let mut request = Request::new(100, vec![Field::Int(self.rng.one_of(&[0, 0, 7])), scheme, data]);
+        let data = if self.rng.chance(2) {
+            Field::Null
+        } else {
+            Field::Buf(data.as_bytes().to_vec())
+        };
+        let scheme = if self.rng.chance(1) {
+            Field::Null
+        } else {
+            Field::str(scheme)
+        };
+        let mut request = Request::new(
+            100,
+            vec![Field::Int(self.rng.one_of(&[0, 0, 7])), scheme, data],
+        );
         if self.rng.chance(70) {
             request.xid = Some(-4);
         }
@@ -499,10 +773,40 @@ impl Generator {
         let open = acl(31, "world", "anyone");
         match self.rng.weighted(&[30, 20, 20, 8, 4, 4, 4, 10]) {
             0 => create(1, &node, 0),
-            1 => Request::new(1, vec![Field::str(&limits), text(self.rng.pick(LIMITS)), open, Field::Int(0)]),
-            2 => Request::new(1, vec![Field::str(&stats), text(self.rng.pick(USAGE)), open, Field::Int(0)]),
-            3 => Request::new(5, vec![Field::str(&limits), text(self.rng.pick(LIMITS)), Field::Int(-1)]),
-            4 => Request::new(5, vec![Field::str(&stats), text(self.rng.pick(USAGE)), Field::Int(-1)]),
+            1 => Request::new(
+                1,
+                vec![
+                    Field::str(&limits),
+                    text(self.rng.pick(LIMITS)),
+                    open,
+                    Field::Int(0),
+                ],
+            ),
+            2 => Request::new(
+                1,
+                vec![
+                    Field::str(&stats),
+                    text(self.rng.pick(USAGE)),
+                    open,
+                    Field::Int(0),
+                ],
+            ),
+            3 => Request::new(
+                5,
+                vec![
+                    Field::str(&limits),
+                    text(self.rng.pick(LIMITS)),
+                    Field::Int(-1),
+                ],
+            ),
+            4 => Request::new(
+                5,
+                vec![
+                    Field::str(&stats),
+                    text(self.rng.pick(USAGE)),
+                    Field::Int(-1),
+                ],
+            ),
             5 => Request::new(2, vec![Field::str(&limits), Field::Int(-1)]),
             6 => Request::new(2, vec![Field::str(&stats), Field::Int(-1)]),
             _ => Request::new(4, vec![Field::str(&stats), self.watch()]),

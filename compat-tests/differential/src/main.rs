@@ -112,9 +112,15 @@ fn main() -> Result<()> {
 }
 
 /// For a loaded machine: a reply that is due later than this counts as missing.
-const PATIENT: Patience = Patience { reply: Duration::from_secs(30), close: Duration::from_secs(15) };
+const PATIENT: Patience = Patience {
+    reply: Duration::from_secs(30),
+    close: Duration::from_secs(15),
+};
 /// While shrinking, missing replies are the rule.
-const IMPATIENT: Patience = Patience { reply: Duration::from_secs(3), close: Duration::from_secs(2) };
+const IMPATIENT: Patience = Patience {
+    reply: Duration::from_secs(3),
+    close: Duration::from_secs(2),
+};
 
 struct Pair {
     left: Server,
@@ -130,8 +136,18 @@ impl Pair {
     fn start(arguments: &Arguments, profile: &Profile) -> Result<Pair> {
         let directory = |side| arguments.directory.join(side);
         Ok(Pair {
-            left: Server::start(&arguments.left, &arguments.starter, directory("left"), profile)?,
-            right: Server::start(&arguments.right, &arguments.starter, directory("right"), profile)?,
+            left: Server::start(
+                &arguments.left,
+                &arguments.starter,
+                directory("left"),
+                profile,
+            )?,
+            right: Server::start(
+                &arguments.right,
+                &arguments.starter,
+                directory("right"),
+                profile,
+            )?,
         })
     }
 
@@ -156,11 +172,17 @@ impl Pair {
         });
         let right = right.map_err(|_| anyhow::anyhow!("the right player panicked"))?;
         Ok(match (left, right) {
-            (Ok(left), Ok(right)) => Played { difference: compare(&left, &right), left },
+            (Ok(left), Ok(right)) => Played {
+                difference: compare(&left, &right),
+                left,
+            },
             (left, right) => {
                 let side = |name: &str, failure: Option<&anyhow::Error>, server: &mut Server| {
                     failure.map_or(String::new(), |e| {
-                        let ended = server.check().err().map_or(String::new(), |e| format!(" ({e:#})"));
+                        let ended = server
+                            .check()
+                            .err()
+                            .map_or(String::new(), |e| format!(" ({e:#})"));
                         format!("{name} failed: {e:#}{ended} ")
                     })
                 };
@@ -168,7 +190,10 @@ impl Pair {
                     + &side("right", right.as_ref().err(), &mut self.right);
                 let report = "  a server no longer serves\n".to_string();
                 let left = left.unwrap_or(Transcript { steps: Vec::new() });
-                Played { left, difference: Some(Difference { signature, report }) }
+                Played {
+                    left,
+                    difference: Some(Difference { signature, report }),
+                }
             }
         })
     }
@@ -186,8 +211,10 @@ struct Found {
 }
 
 fn compare_generated(arguments: &Arguments) -> Result<()> {
-    let chosen: Vec<&Profile> =
-        PROFILES.iter().filter(|p| arguments.config.as_ref().is_none_or(|c| c == p.name)).collect();
+    let chosen: Vec<&Profile> = PROFILES
+        .iter()
+        .filter(|p| arguments.config.as_ref().is_none_or(|c| c == p.name))
+        .collect();
     ensure!(!chosen.is_empty(), "no such configuration");
     let shares: u64 = chosen.iter().map(|p| p.share).sum();
     let mut coverage = Coverage::default();
@@ -221,7 +248,10 @@ fn compare_generated(arguments: &Arguments) -> Result<()> {
                 note(arguments, &mut found, difference, seed, None);
                 continue;
             }
-            eprintln!("{} seed {seed}: {}; shrinking", profile.name, difference.signature);
+            eprintln!(
+                "{} seed {seed}: {}; shrinking",
+                profile.name, difference.signature
+            );
             let mut last = difference.clone();
             let small = shrink::shrink(&script, arguments.attempts, |candidate| {
                 match pair.play(candidate, IMPATIENT).map(|p| p.difference) {
@@ -235,7 +265,11 @@ fn compare_generated(arguments: &Arguments) -> Result<()> {
             note(arguments, &mut found, last, seed, Some(small));
         }
         operations += sent;
-        eprintln!("{}: {sent} operations, {:.0} s so far", profile.name, begin.elapsed().as_secs_f64());
+        eprintln!(
+            "{}: {sent} operations, {:.0} s so far",
+            profile.name,
+            begin.elapsed().as_secs_f64()
+        );
     }
     coverage.print();
     print!("\n{}", summary(&found));
@@ -245,9 +279,15 @@ fn compare_generated(arguments: &Arguments) -> Result<()> {
     for gap in &gaps {
         println!("not covered: {gap}");
     }
-    println!("\n{operations} operations in {:.0} s", begin.elapsed().as_secs_f64());
+    println!(
+        "\n{operations} operations in {:.0} s",
+        begin.elapsed().as_secs_f64()
+    );
     println!("{passed} passed, {failed} failed");
-    ensure!(operations > 0 && passed + failed > 0, "nothing was compared");
+    ensure!(
+        operations > 0 && passed + failed > 0,
+        "nothing was compared"
+    );
     ensure!(failed == 0, "the servers differ");
     ensure!(complete, "operations were not covered");
     Ok(())
@@ -255,7 +295,10 @@ fn compare_generated(arguments: &Arguments) -> Result<()> {
 
 /// The tree of a new server, before anything is level.
 fn fresh_difference(pair: &mut Pair) -> Result<Option<Difference>> {
-    let empty = Script { config: String::new(), steps: Vec::new() };
+    let empty = Script {
+        config: String::new(),
+        steps: Vec::new(),
+    };
     let mut transcripts = Vec::new();
     for server in [&mut pair.left, &mut pair.right] {
         let address = server.address;
@@ -264,12 +307,24 @@ fn fresh_difference(pair: &mut Pair) -> Result<Option<Difference>> {
     Ok(compare(&transcripts[0], &transcripts[1]))
 }
 
-fn note(arguments: &Arguments, found: &mut BTreeMap<String, Found>, d: Difference, seed: u64, script: Option<Script>) {
-    let entry = found.entry(d.signature).or_insert(Found { times: 0, seed, report: d.report, script: None });
+fn note(
+    arguments: &Arguments,
+    found: &mut BTreeMap<String, Found>,
+    d: Difference,
+    seed: u64,
+    script: Option<Script>,
+) {
+    let entry = found.entry(d.signature).or_insert(Found {
+        times: 0,
+        seed,
+        report: d.report,
+        script: None,
+    });
     entry.times += 1;
     entry.script = script.or(entry.script.take());
     if let Some(file) = &arguments.report {
-        let written = std::fs::File::create(file).and_then(|mut f| f.write_all(summary(found).as_bytes()));
+        let written =
+            std::fs::File::create(file).and_then(|mut f| f.write_all(summary(found).as_bytes()));
         if let Err(e) = written {
             eprintln!("cannot write {}: {e}", file.display());
         }
@@ -281,7 +336,10 @@ fn summary(found: &BTreeMap<String, Found>) -> String {
     all.sort_by_key(|(_, f)| std::cmp::Reverse(f.times));
     let mut out = String::new();
     for (signature, f) in all {
-        out.push_str(&format!("## {} times (first with seed {}): {signature}\n{}", f.times, f.seed, f.report));
+        out.push_str(&format!(
+            "## {} times (first with seed {}): {signature}\n{}",
+            f.times, f.seed, f.report
+        ));
         if let Some(script) = &f.script {
             out.push_str(&format!("  script:\n{}\n", indent(&script.to_text())));
         }
@@ -296,7 +354,10 @@ fn indent(text: &str) -> String {
 fn print_transcript(transcript: &Transcript) {
     for (number, step) in transcript.steps.iter().enumerate() {
         for entry in step {
-            println!("{number} client {} {} {}\n      {}", entry.client, entry.op, entry.cause, entry.text);
+            println!(
+                "{number} client {} {} {}\n      {}",
+                entry.client, entry.op, entry.cause, entry.text
+            );
         }
     }
 }

@@ -57,7 +57,12 @@ pub struct Player<'a> {
 }
 
 impl<'a> Player<'a> {
-    pub fn new(address: SocketAddr, admin: &'a mut Admin, zxid_base: i64, patience: Patience) -> Player<'a> {
+    pub fn new(
+        address: SocketAddr,
+        admin: &'a mut Admin,
+        zxid_base: i64,
+        patience: Patience,
+    ) -> Player<'a> {
         Player {
             address,
             admin,
@@ -95,7 +100,10 @@ impl<'a> Player<'a> {
                 self.shake_hands(client, &bytes, "connect");
             }
             Action::Reconnect(hello, password) => {
-                let (session, own) = self.clients[client].session.clone().unwrap_or((0x1234_5678, vec![7; 16]));
+                let (session, own) = self.clients[client]
+                    .session
+                    .clone()
+                    .unwrap_or((0x1234_5678, vec![7; 16]));
                 let passwd = match password {
                     Password::Own => own,
                     Password::Wrong => own.iter().map(|b| b ^ 0x55).collect(),
@@ -124,7 +132,11 @@ impl<'a> Player<'a> {
     fn hello_bytes(&self, hello: &Hello, session: i64, passwd: &[u8]) -> Vec<u8> {
         let mut body = Vec::new();
         body.extend_from_slice(&0i32.to_be_bytes());
-        let zxid = if hello.last_zxid == 0 { 0 } else { self.view.zxid_base + hello.last_zxid };
+        let zxid = if hello.last_zxid == 0 {
+            0
+        } else {
+            self.view.zxid_base + hello.last_zxid
+        };
         body.extend_from_slice(&zxid.to_be_bytes());
         body.extend_from_slice(&hello.timeout.to_be_bytes());
         body.extend_from_slice(&session.to_be_bytes());
@@ -150,7 +162,10 @@ impl<'a> Player<'a> {
                 self.note(client, cause, "", text);
                 match granted {
                     Some(session) => {
-                        self.clients[client] = Client { connection: Some(connection), session: Some(session) };
+                        self.clients[client] = Client {
+                            connection: Some(connection),
+                            session: Some(session),
+                        };
                     }
                     None => self.await_close(client, connection, cause),
                 }
@@ -161,7 +176,9 @@ impl<'a> Player<'a> {
     }
 
     fn send(&mut self, client: usize, requests: &[Request]) {
-        let Some(mut connection) = self.clients[client].connection.take() else { return };
+        let Some(mut connection) = self.clients[client].connection.take() else {
+            return;
+        };
         let mut bytes = Vec::new();
         for request in requests {
             let xid = request.xid.unwrap_or(connection.next_xid);
@@ -177,9 +194,13 @@ impl<'a> Player<'a> {
                         return self.await_close(client, connection, &op_name(request.op));
                     }
                 }
-                Incoming::Closed => return self.note(client, &op_name(request.op), &cause, "closed".into()),
+                Incoming::Closed => {
+                    return self.note(client, &op_name(request.op), &cause, "closed".into());
+                }
                 // The following replies could not be told apart from this one, were it only late.
-                Incoming::Silence => return self.note(client, &op_name(request.op), &cause, "silence".into()),
+                Incoming::Silence => {
+                    return self.note(client, &op_name(request.op), &cause, "silence".into());
+                }
             }
         }
         self.clients[client].connection = Some(connection);
@@ -192,7 +213,9 @@ impl<'a> Player<'a> {
             return false;
         };
         let (body, outcomes) = self.view.body(request, h.err, body);
-        let text = format!("{} {body}", self.view.header(h)).trim_end().to_string();
+        let text = format!("{} {body}", self.view.header(h))
+            .trim_end()
+            .to_string();
         self.entries.push(Entry {
             client,
             cause: cause.to_string(),
@@ -260,7 +283,9 @@ impl<'a> Player<'a> {
             }
         }
         for client in 0..self.clients.len() {
-            let Some(mut connection) = self.clients[client].connection.take() else { continue };
+            let Some(mut connection) = self.clients[client].connection.take() else {
+                continue;
+            };
             loop {
                 match self.await_reply(client, &mut connection) {
                     Incoming::Frame(frame) => match header(&frame) {
@@ -286,8 +311,14 @@ impl<'a> Player<'a> {
         // Stable: the order within a connection stays.
         self.entries.sort_by_key(|e| e.client);
         let closings = std::mem::take(&mut self.closings);
-        for run in self.entries.chunk_by_mut(|a, b| a.client == b.client && a.notification_zxid == b.notification_zxid) {
-            if run[0].notification_zxid.is_some_and(|z| closings.contains(&z)) {
+        for run in self
+            .entries
+            .chunk_by_mut(|a, b| a.client == b.client && a.notification_zxid == b.notification_zxid)
+        {
+            if run[0]
+                .notification_zxid
+                .is_some_and(|z| closings.contains(&z))
+            {
                 run.sort_by(|a, b| a.text.cmp(&b.text));
             }
         }
@@ -300,8 +331,17 @@ impl<'a> Player<'a> {
             return;
         }
         if self.clients[client].connection.is_none() {
-            let hello = Hello { timeout: 100_000, legacy: false, read_only: false, last_zxid: 0, passwd_len: 16 };
-            self.step(&Step { client, action: Action::Reconnect(hello, Password::Own) });
+            let hello = Hello {
+                timeout: 100_000,
+                legacy: false,
+                read_only: false,
+                last_zxid: 0,
+                passwd_len: 16,
+            };
+            self.step(&Step {
+                client,
+                action: Action::Reconnect(hello, Password::Own),
+            });
         }
         self.send(client, &[Request::new(-11, vec![])]);
     }

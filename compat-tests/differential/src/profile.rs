@@ -12,10 +12,11 @@ pub struct Profile {
 }
 
 /// No session may expire, and no container be cleaned up, at a moment that differs between two runs.
-pub const COMMON: &[&str] = &["minSessionTimeout=60000", "maxSessionTimeout=600000", "autopurge.purgeInterval=0"];
+pub const COMMON: &[&str] = &["minSessionTimeout=60000", "maxSessionTimeout=600000"];
 
-/// Properties that zoo.cfg cannot set.
-pub const JVMFLAGS: &str = "-Xmx768m -Dznode.container.checkIntervalMs=86400000";
+/// Properties that zoo.cfg cannot set, and little work for the JVM's compiler.
+pub const JVMFLAGS: &str =
+    "-Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dznode.container.checkIntervalMs=86400000";
 
 pub const PROFILES: &[Profile] = &[
     Profile {
@@ -25,22 +26,24 @@ pub const PROFILES: &[Profile] = &[
             "DigestAuthenticationProvider.superDigest=super:D/InIHSb7yEEbrWz8b9l71RjZJU=",
         ],
         enforces_quota: false,
-        share: 70,
+        share: 78,
     },
     Profile {
         name: "quota",
         lines: &[
             "extendedTypesEnabled=true",
             "enforceQuota=true",
+            "forceSync=no",
             "reconfigEnabled=true",
             "DigestAuthenticationProvider.superDigest=super:D/InIHSb7yEEbrWz8b9l71RjZJU=",
         ],
         enforces_quota: true,
-        share: 20,
+        share: 12,
     },
     Profile {
         name: "sha256",
         lines: &[
+            "forceSync=no",
             "DigestAuthenticationProvider.digestAlg=SHA-256",
             "DigestAuthenticationProvider.superDigest=super:wjySwxg860UATFtciuZ1lpzrCHrPeov6SPu/ZD56uig=",
         ],

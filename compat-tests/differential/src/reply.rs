@@ -7,6 +7,7 @@
 //!
 //! A body that cannot be decoded completely is shown in hexadecimal, so no byte escapes the comparison.
 
+use crate::deliberate::body_is_ignored;
 use crate::request::{Field, Request, op_name};
 use crate::script::{escape, hex};
 use std::collections::HashMap;
@@ -32,11 +33,19 @@ pub type Outcome = (String, i32);
 
 impl View {
     pub fn new(zxid_base: i64) -> View {
-        View { zxid_base, sessions: Vec::new(), time_of: HashMap::new() }
+        View {
+            zxid_base,
+            sessions: Vec::new(),
+            time_of: HashMap::new(),
+        }
     }
 
     pub fn zxid(&self, zxid: i64) -> String {
-        if zxid > self.zxid_base { format!("+{}", zxid - self.zxid_base) } else { zxid.to_string() }
+        if zxid > self.zxid_base {
+            format!("+{}", zxid - self.zxid_base)
+        } else {
+            zxid.to_string()
+        }
     }
 
     pub fn opened(&mut self, session: i64) -> String {
@@ -74,14 +83,19 @@ impl View {
             c.end()?;
             Some(format!("type={kind} state={state} path={path}"))
         })();
-        format!("notification {} {}", self.header(h), decoded.unwrap_or_else(|| raw(body)))
+        format!(
+            "notification {} {}",
+            self.header(h),
+            decoded.unwrap_or_else(|| raw(body))
+        )
     }
 
     /// The body of the reply to `request`, and what to count.
     pub fn body(&mut self, request: &Request, err: i32, body: &[u8]) -> (String, Vec<Outcome>) {
         let mut outcomes = vec![(op_name(request.op), err)];
         if err != 0 {
-            let text = if body.is_empty() { String::new() } else { raw(body) };
+            let silent = body.is_empty() || body_is_ignored(request.op, err);
+            let text = if silent { String::new() } else { raw(body) };
             return (text, outcomes);
         }
         let mut c = Cursor { rest: body };
@@ -94,7 +108,12 @@ impl View {
         (text.unwrap_or_else(|| raw(body)), outcomes)
     }
 
-    fn results(&mut self, request: &Request, c: &mut Cursor, outcomes: &mut Vec<Outcome>) -> Option<String> {
+    fn results(
+        &mut self,
+        request: &Request,
+        c: &mut Cursor,
+        outcomes: &mut Vec<Outcome>,
+    ) -> Option<String> {
         let subs: &[Request] = match request.fields.first() {
             Some(Field::Multi(subs)) => subs,
             _ => &[],
@@ -116,7 +135,10 @@ impl View {
                 err
             };
             if let Some(sub) = subs.get(index) {
-                outcomes.push((format!("{} in {}", op_name(sub.op), op_name(request.op)), code));
+                outcomes.push((
+                    format!("{} in {}", op_name(sub.op), op_name(request.op)),
+                    code,
+                ));
             }
         }
         None
@@ -180,7 +202,11 @@ impl View {
             _ if passwd == password_of(session) => "own",
             _ => "other",
         };
-        let name = if session == 0 { "none".to_string() } else { self.opened(session) };
+        let name = if session == 0 {
+            "none".to_string()
+        } else {
+            self.opened(session)
+        };
         let text = format!(
             "handshake version={version} timeout={timeout} session={name} password={password_kind} readonly={read_only}"
         );
@@ -202,7 +228,11 @@ pub fn password_of(session: i64) -> Vec<u8> {
 
 pub fn header(frame: &[u8]) -> Option<(Header, &[u8])> {
     let mut c = Cursor { rest: frame };
-    let h = Header { xid: c.int()?, zxid: c.long()?, err: c.int()? };
+    let h = Header {
+        xid: c.int()?,
+        zxid: c.long()?,
+        err: c.int()?,
+    };
     Some((h, c.rest))
 }
 
@@ -215,7 +245,9 @@ fn shown(bytes: &[u8]) -> String {
     if bytes.len() <= 300 {
         return format!("\"{}\"", escape(bytes).replace(' ', "\\x20"));
     }
-    let sum = bytes.iter().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x100_0000_01b3));
+    let sum = bytes.iter().fold(0xcbf2_9ce4_8422_2325u64, |h, b| {
+        (h ^ u64::from(*b)).wrapping_mul(0x100_0000_01b3)
+    });
     format!("{}bytes:{sum:x}", bytes.len())
 }
 
@@ -267,7 +299,10 @@ impl<'a> Cursor<'a> {
         self.rest.is_empty().then_some(())
     }
 
-    fn vector<T>(&mut self, mut item: impl FnMut(&mut Self) -> Option<T>) -> Option<Option<Vec<T>>> {
+    fn vector<T>(
+        &mut self,
+        mut item: impl FnMut(&mut Self) -> Option<T>,
+    ) -> Option<Option<Vec<T>>> {
         match self.int()? {
             -1 => Some(None),
             n if n >= 0 => {
@@ -282,10 +317,13 @@ impl<'a> Cursor<'a> {
     }
 
     fn sorted_names(&mut self) -> Option<String> {
-        Some(self.vector(Self::string)?.map_or("null".into(), |mut names| {
-            names.sort();
-            format!("[{}]", names.join(","))
-        }))
+        Some(
+            self.vector(Self::string)?
+                .map_or("null".into(), |mut names| {
+                    names.sort();
+                    format!("[{}]", names.join(","))
+                }),
+        )
     }
 
     /// The names of a children list as they are, for walking the tree.
@@ -294,7 +332,8 @@ impl<'a> Cursor<'a> {
     }
 
     fn acl(&mut self) -> Option<String> {
-        let entries = self.vector(|c| Some(format!("{}:{}:{}", c.int()?, c.string()?, c.string()?)))?;
+        let entries =
+            self.vector(|c| Some(format!("{}:{}:{}", c.int()?, c.string()?, c.string()?)))?;
         Some(entries.map_or("null".into(), |e| format!("[{}]", e.join(","))))
     }
 
@@ -313,7 +352,10 @@ mod tests {
 
     #[test]
     fn passwords_of_known_sessions() {
-        assert_eq!(hex(&password_of(0x0100_0000_0000_0000)), "f22acd4a97e69d6d20a49bb638eadb38");
+        assert_eq!(
+            hex(&password_of(0x0100_0000_0000_0000)),
+            "f22acd4a97e69d6d20a49bb638eadb38"
+        );
         assert_eq!(hex(&password_of(-1)), "20f62cb5648dc2d771471c8a2486a9ee");
     }
 

@@ -84,7 +84,12 @@ pub struct Request {
 
 impl Request {
     pub fn new(op: i32, fields: Vec<Field>) -> Request {
-        Request { op, fields, xid: None, cut: 0 }
+        Request {
+            op,
+            fields,
+            xid: None,
+            cut: 0,
+        }
     }
 
     /// The frame, its length in front.

@@ -54,7 +54,16 @@ pub enum Password {
 
 impl Script {
     pub fn requests(&self) -> usize {
-        self.steps.iter().map(|s| if let Action::Send(r) = &s.action { r.len() } else { 1 }).sum()
+        self.steps
+            .iter()
+            .map(|s| {
+                if let Action::Send(r) = &s.action {
+                    r.len()
+                } else {
+                    1
+                }
+            })
+            .sum()
     }
 
     pub fn to_text(&self) -> String {
@@ -81,12 +90,16 @@ impl Script {
     }
 
     pub fn parse(text: &str) -> Result<Script> {
-        let mut script = Script { config: "plain".into(), steps: Vec::new() };
+        let mut script = Script {
+            config: "plain".into(),
+            steps: Vec::new(),
+        };
         for (number, line) in text.lines().enumerate() {
             if line.trim().is_empty() || line.starts_with('#') {
                 continue;
             }
-            parse_line(line, &mut script).with_context(|| format!("line {}: {line}", number + 1))?;
+            parse_line(line, &mut script)
+                .with_context(|| format!("line {}: {line}", number + 1))?;
         }
         Ok(script)
     }
@@ -124,7 +137,10 @@ fn parse_line(line: &str, script: &mut Script) -> Result<()> {
         "send" => Action::Send(Vec::new()),
         other => bail!("unknown action {other}"),
     };
-    script.steps.push(Step { client: words[0].parse()?, action });
+    script.steps.push(Step {
+        client: words[0].parse()?,
+        action,
+    });
     Ok(())
 }
 
@@ -136,7 +152,13 @@ fn hello_text(h: &Hello) -> String {
 }
 
 fn parse_hello(words: &[&str]) -> Result<Hello> {
-    let mut h = Hello { timeout: 100_000, legacy: false, read_only: false, last_zxid: 0, passwd_len: 16 };
+    let mut h = Hello {
+        timeout: 100_000,
+        legacy: false,
+        read_only: false,
+        last_zxid: 0,
+        passwd_len: 16,
+    };
     for word in words {
         let (key, value) = word.split_once('=').context("expected key=value")?;
         match key {
@@ -180,7 +202,9 @@ fn field_text(field: &Field) -> String {
             let items: Vec<String> = items.iter().map(field_text).collect();
             format!("[{}]", items.join(" "))
         }
-        Field::Acl(perms, scheme, id) => format!("({perms} {} {})", field_text(scheme), field_text(id)),
+        Field::Acl(perms, scheme, id) => {
+            format!("({perms} {} {})", field_text(scheme), field_text(id))
+        }
         Field::Multi(requests) => {
             let requests: Vec<String> = requests.iter().map(request_text).collect();
             format!("{{ {} }}", requests.join(" ; "))
@@ -210,8 +234,13 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 fn unhex(text: &str) -> Result<Vec<u8>> {
-    ensure!(text.len().is_multiple_of(2) && text.is_ascii(), "not hexadecimal");
-    (0..text.len() / 2).map(|i| Ok(u8::from_str_radix(&text[2 * i..2 * i + 2], 16)?)).collect()
+    ensure!(
+        text.len().is_multiple_of(2) && text.is_ascii(),
+        "not hexadecimal"
+    );
+    (0..text.len() / 2)
+        .map(|i| Ok(u8::from_str_radix(&text[2 * i..2 * i + 2], 16)?))
+        .collect()
 }
 
 /// A reader of the text form of requests.
@@ -241,7 +270,10 @@ impl<'a> Text<'a> {
 
     fn word(&mut self) -> &'a str {
         self.skip();
-        let end = self.rest.find([' ', ']', ')', '}', ';']).unwrap_or(self.rest.len());
+        let end = self
+            .rest
+            .find([' ', ']', ')', '}', ';'])
+            .unwrap_or(self.rest.len());
         let (word, rest) = self.rest.split_at(end);
         self.rest = rest;
         word
@@ -249,7 +281,10 @@ impl<'a> Text<'a> {
 
     fn request(&mut self) -> Result<Request> {
         let name = self.word();
-        let mut request = Request::new(op_code(name).with_context(|| format!("unknown operation {name}"))?, vec![]);
+        let mut request = Request::new(
+            op_code(name).with_context(|| format!("unknown operation {name}"))?,
+            vec![],
+        );
         loop {
             self.skip();
             if self.rest.is_empty() || self.rest.starts_with([';', '}']) {
@@ -313,7 +348,10 @@ impl<'a> Text<'a> {
                 } else if let Some(number) = word.strip_suffix('x') {
                     Field::Fill(number.parse()?)
                 } else {
-                    Field::Int(word.parse().with_context(|| format!("unknown field `{word}`"))?)
+                    Field::Int(
+                        word.parse()
+                            .with_context(|| format!("unknown field `{word}`"))?,
+                    )
                 }
             }
         })

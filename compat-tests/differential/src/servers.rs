@@ -21,7 +21,12 @@ pub struct Server {
 
 impl Server {
     /// `starter KIND DIRECTORY zoo.cfg-line...` starts a server, prints its port, and ends it when its input ends.
-    pub fn start(kind: &str, starter: &Path, directory: PathBuf, profile: &Profile) -> Result<Server> {
+    pub fn start(
+        kind: &str,
+        starter: &Path,
+        directory: PathBuf,
+        profile: &Profile,
+    ) -> Result<Server> {
         let mut server = Server {
             kind: kind.to_string(),
             starter: starter.to_path_buf(),
@@ -40,7 +45,9 @@ impl Server {
     pub fn restart(&mut self) -> Result<()> {
         self.stop();
         self.starts += 1;
-        let directory = self.directory.join(format!("{}-{}", self.profile.name, self.starts));
+        let directory = self
+            .directory
+            .join(format!("{}-{}", self.profile.name, self.starts));
         let mut child = Command::new("bash")
             .arg(&self.starter)
             .arg(&self.kind)
@@ -57,7 +64,10 @@ impl Server {
             BufReader::new(output).read_line(&mut line)?;
         }
         self.child = Some(child);
-        let port = line.trim().parse().with_context(|| format!("{} did not start", self.kind))?;
+        let port = line
+            .trim()
+            .parse()
+            .with_context(|| format!("{} did not start", self.kind))?;
         self.address = SocketAddr::from(([127, 0, 0, 1], port));
         self.admin = Some(Admin::open(self.address)?);
         Ok(())
@@ -69,7 +79,9 @@ impl Server {
 
     /// Fails if the process has ended by itself.
     pub fn check(&mut self) -> Result<()> {
-        let Some(child) = &mut self.child else { anyhow::bail!("not running") };
+        let Some(child) = &mut self.child else {
+            anyhow::bail!("not running")
+        };
         ensure!(child.try_wait()?.is_none(), "{} ended by itself", self.kind);
         Ok(())
     }

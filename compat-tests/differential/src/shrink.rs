@@ -50,7 +50,10 @@ fn steps_of(script: &Script) -> Vec<Step> {
 }
 
 fn from_steps(script: &Script, steps: &[Step]) -> Script {
-    Script { config: script.config.clone(), steps: steps.to_vec() }
+    Script {
+        config: script.config.clone(),
+        steps: steps.to_vec(),
+    }
 }
 
 /// Single requests, each with the number of the write it belongs to.
@@ -58,9 +61,15 @@ fn units_of(script: &Script) -> Vec<(usize, Step)> {
     let mut units = Vec::new();
     for (i, step) in script.steps.iter().enumerate() {
         match &step.action {
-            Action::Send(requests) => units.extend(
-                requests.iter().map(|r| (i, Step { client: step.client, action: Action::Send(vec![r.clone()]) })),
-            ),
+            Action::Send(requests) => units.extend(requests.iter().map(|r| {
+                (
+                    i,
+                    Step {
+                        client: step.client,
+                        action: Action::Send(vec![r.clone()]),
+                    },
+                )
+            })),
             _ => units.push((i, step.clone())),
         }
     }
@@ -72,24 +81,41 @@ fn from_units(script: &Script, units: &[(usize, Step)]) -> Script {
     let mut last = usize::MAX;
     for (i, unit) in units {
         match (steps.last_mut().map(|s| &mut s.action), &unit.action) {
-            (Some(Action::Send(requests)), Action::Send(more)) if last == *i => requests.extend(more.iter().cloned()),
+            (Some(Action::Send(requests)), Action::Send(more)) if last == *i => {
+                requests.extend(more.iter().cloned())
+            }
             _ => steps.push(unit.clone()),
         }
         last = *i;
     }
-    Script { config: script.config.clone(), steps }
+    Script {
+        config: script.config.clone(),
+        steps,
+    }
 }
 
-fn without_sub_requests(script: &Script, left: &mut usize, shows: &mut impl FnMut(&Script) -> bool) -> Script {
+fn without_sub_requests(
+    script: &Script,
+    left: &mut usize,
+    shows: &mut impl FnMut(&Script) -> bool,
+) -> Script {
     let mut best = script.clone();
     for s in 0..best.steps.len() {
-        let requests = if let Action::Send(r) = &best.steps[s].action { r.len() } else { 0 };
+        let requests = if let Action::Send(r) = &best.steps[s].action {
+            r.len()
+        } else {
+            0
+        };
         for r in 0..requests {
             let mut sub = 0;
             while *left > 0 {
                 let mut fewer = best.clone();
-                let Action::Send(requests) = &mut fewer.steps[s].action else { break };
-                let Some(Field::Multi(subs)) = requests[r].fields.first_mut() else { break };
+                let Action::Send(requests) = &mut fewer.steps[s].action else {
+                    break;
+                };
+                let Some(Field::Multi(subs)) = requests[r].fields.first_mut() else {
+                    break;
+                };
                 if sub >= subs.len() {
                     break;
                 }
@@ -117,7 +143,9 @@ mod tests {
     fn two_requests_remain_of_many() {
         let script = generate(7, &Profile::named("plain").unwrap());
         let has = |s: &Script, op| {
-            s.steps.iter().any(|s| matches!(&s.action, Action::Send(r) if r.iter().any(|r| r.op == op)))
+            s.steps
+                .iter()
+                .any(|s| matches!(&s.action, Action::Send(r) if r.iter().any(|r| r.op == op)))
         };
         assert!(has(&script, 14) && has(&script, 106));
         let short = shrink(&script, 10_000, |s| has(s, 14) && has(s, 106));
