@@ -4,9 +4,9 @@
 //! semicolons and spaces of RFC 1779). Nothing is decoded: the text is stored as it was sent.
 
 use nom::branch::alt;
-use nom::bytes::complete::{tag_no_case, take_while_m_n, take_while1};
+use nom::bytes::complete::{tag, tag_no_case, take_while_m_n, take_while1};
 use nom::character::complete::{char, none_of, one_of};
-use nom::combinator::{all_consuming, map_opt, opt, value, verify};
+use nom::combinator::{all_consuming, map_opt, not, opt, value, verify};
 use nom::multi::{fold_many0, many0_count, separated_list1};
 use nom::sequence::{delimited, preceded};
 use nom::{IResult, Parser};
@@ -144,7 +144,11 @@ fn encoded(input: &str) -> IResult<&str, ()> {
 }
 
 fn quoted(input: &str) -> IResult<&str, ()> {
-    let character = alt((escape, value((), none_of("\"\\"))));
+    // Where a blank needs no escape Java takes none.
+    let character = alt((
+        preceded(not(tag("\\ ")), escape),
+        value((), none_of("\"\\")),
+    ));
     delimited(
         char('"'),
         fold_many0(character, || (), |(), ()| ()),
@@ -269,6 +273,7 @@ mod tests {
             "CN=a\\",
             "CN=a\\q",
             "CN=a\\4",
+            "CN=\"\\ a\"",
             "CN=a<b",
             "CN=a>b",
             "CN=a\"b",

@@ -6,11 +6,11 @@
 use std::fmt;
 
 use hashbrown::HashSet;
-use nom::bytes::complete::{is_not, take_while};
+use nom::bytes::complete::take_while;
 use nom::character::complete::{char, one_of};
-use nom::combinator::{all_consuming, map_opt, opt};
+use nom::combinator::{all_consuming, map_opt};
 use nom::multi::{many0_count, separated_list1};
-use nom::sequence::{delimited, preceded};
+use nom::sequence::preceded;
 use nom::{IResult, Parser};
 
 /// Where quotas live.
@@ -90,12 +90,16 @@ fn entries(input: &str) -> IResult<&str, Vec<(&str, i64)>> {
 
 fn entry(input: &str) -> IResult<&str, (&str, i64)> {
     let name = take_while(|c| !matches!(c, '=' | ',' | ';'));
-    let number = map_opt(opt(is_not("=,;")), |number: Option<&str>| match number {
-        Some(number) => number.parse().ok(),
-        None => Some(-1),
+    let number = map_opt(take_while(|c| !matches!(c, ',' | ';')), |rest: &str| {
+        // Java's split drops empty parts from the end: `count=` has no second part at all, while
+        // that of `count==3` is empty.
+        match rest.split('=').next()? {
+            "" if rest.bytes().all(|byte| byte == b'=') => None,
+            "" => Some(-1),
+            number => number.parse().ok(),
+        }
     });
-    let ignored = take_while(|c| !matches!(c, ',' | ';'));
-    (name, delimited(char('='), number, ignored)).parse(input)
+    (name, preceded(char('='), number)).parse(input)
 }
 
 /// What a path may hold; -1 is no limit.
@@ -380,6 +384,7 @@ mod tests {
             ("count=3;;,;bytes=10,,", 3, 10),
             ("count=3,bytes=10=;x=1", 3, 10),
             ("count=3=4,bytes==7", 3, -1),
+            ("count=3==,bytes=10=", 3, 10),
             ("count=1,count=2", 2, -1),
             ("count=+3,bytes=-5", 3, -5),
             ("=7", -1, -1),
@@ -396,6 +401,8 @@ mod tests {
             "count",
             "count=3,bytes=x",
             "hello",
+            "count=",
+            "count=3,bytes==",
             ",count=3",
             "count=3 ",
             "count=99999999999999999999",
