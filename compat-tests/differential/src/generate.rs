@@ -199,6 +199,13 @@ pub fn generate(seed: u64, profile: &Profile) -> Script {
         client: 0,
         action: Action::Send(base),
     });
+    if profile.enforces_quota || g.rng.chance(40) {
+        let client = g.rng.below(2);
+        steps.push(Step {
+            client,
+            action: Action::Send(g.quotas()),
+        });
+    }
     for _ in 0..STEPS {
         let client = g.rng.below(CLIENTS);
         steps.extend(g.step(client));
@@ -762,6 +769,25 @@ impl Generator {
             request.xid = Some(-4);
         }
         request
+    }
+
+    /// Complete quotas on some paths, as tools set them.
+    fn quotas(&mut self) -> Vec<Request> {
+        let text = |s: &str| Field::Buf(s.as_bytes().to_vec());
+        let mut requests = Vec::new();
+        for _ in 0..self.rng.below(2) + 1 {
+            let path = self.rng.pick(QUOTA_OF);
+            for (end, _) in path.match_indices('/').skip(1) {
+                requests.push(create(1, &format!("/zookeeper/quota{}", &path[..end]), 0));
+            }
+            let node = format!("/zookeeper/quota{path}");
+            let mut limits = create(1, &format!("{node}/zookeeper_limits"), 0);
+            limits.fields[1] = text(self.rng.pick(LIMITS));
+            let mut stats = create(1, &format!("{node}/zookeeper_stats"), 0);
+            stats.fields[1] = text(self.rng.pick(USAGE));
+            requests.extend([create(1, &node, 0), limits, stats]);
+        }
+        requests
     }
 
     /// What setting, changing and removing a quota does, one request at a time.
