@@ -5,7 +5,7 @@ import java.util.concurrent.TimeUnit;
 
 /** Waiting for a condition, with a bound that only a broken server reaches. */
 public final class Await {
-    public static final int SECONDS_MAX = 30;
+    public static final int SECONDS_MAX = 60;
 
     private Await() {}
 

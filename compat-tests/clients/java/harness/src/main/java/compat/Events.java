@@ -51,6 +51,11 @@ public final class Events implements Watcher {
         }
     }
 
+    /** Whether this state came and has not been taken yet. */
+    public boolean sawState(Event.KeeperState state) {
+        return states.contains(state);
+    }
+
     /**
      * Requires that no node event is left over. A round trip through the session's own event thread
      * comes first: whatever the server sent before its reply has been delivered then.

@@ -11,9 +11,9 @@ import org.apache.zookeeper.ZooKeeper;
 /** A connected handle of the official client and the events of its session. */
 public final class Session implements AutoCloseable {
     /** Long enough that only a test that wants an expiry sees one. */
-    public static final int LONG_MS = 30_000;
+    public static final int LONG_MS = 60_000;
     /** For the sessions that a test lets expire. */
-    public static final int SHORT_MS = 1_000;
+    public static final int SHORT_MS = 2_000;
 
     private static final AtomicInteger COUNTER = new AtomicInteger();
 

@@ -57,7 +57,7 @@ class SmokeTest {
         assertTrue(zk.getSessionId() != 0);
         assertEquals(16, zk.getSessionPasswd().length);
         assertEquals(Session.LONG_MS, zk.getSessionTimeout());
-        try (Session low = Session.open(Server.shared().address(), 10)) {
+        try (Session low = Session.open(Server.shared().address(), 200)) {
             assertEquals(400, low.zk.getSessionTimeout());
         }
     }
