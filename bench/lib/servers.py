@@ -92,9 +92,16 @@ class Server:
         except OSError:
             return ""
 
-    def node_count(self):
-        found = re.search(r"Node count: (\d+)", self.word("srvr"))
+    def count(self, what):
+        found = re.search(what + r": (\d+)", self.word("srvr"))
         return int(found.group(1)) if found else 0
+
+    def node_count(self):
+        return self.count("Node count")
+
+    def connections(self):
+        """Without the one that asks."""
+        return self.count("Connections") - 1
 
     def alive(self):
         return self.process is not None and self.process.poll() is None
@@ -127,6 +134,11 @@ class Server:
     def rss_bytes(self):
         with open(f"/proc/{self.process.pid}/status") as f:
             return int(re.search(r"VmRSS:\s+(\d+) kB", f.read()).group(1)) * 1024
+
+    def cpu_seconds(self):
+        with open(f"/proc/{self.process.pid}/stat") as f:
+            fields = f.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def disk_bytes(self):
         """Blocks in use below the data directory. Files may come and go while we look."""

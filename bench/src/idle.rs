@@ -9,23 +9,46 @@ use crate::epoll::{Epoll, now_ns, raise_descriptor_limit};
 use crate::report::Meter;
 use crate::wire;
 
+/// Opened at once, so that those that are open already get their pings in between.
+const OPENED_TOGETHER: usize = 100;
+
+struct Session {
+    ping_at: u64,
+    pinged_at: u64,
+    waits: bool,
+}
+
 pub fn run(limits: &Limits, meter: &mut Meter) -> Result<()> {
     raise_descriptor_limit(limits.connections as u64 + 50)?;
-    let mut conns = Conn::open(limits.server, limits.connections, limits.session_timeout_ms)?;
     let mut epoll = Epoll::new()?;
-    for (token, conn) in conns.iter().enumerate() {
-        epoll.add(conn.fd(), token, false)?;
-    }
+    let mut conns: Vec<Conn> = Vec::new();
+    let mut sessions: Vec<Session> = Vec::new();
     let interval_ns = limits.session_timeout_ms as u64 * 1_000_000 / 3;
-    let begun = now_ns();
-    let measure_at = begun + limits.warmup_ns;
-    let end_at = measure_at + limits.measured_ns.unwrap_or(30_000_000_000);
-    let mut pinged_at = vec![0u64; conns.len()];
-    let mut scheduled = 0u64;
-    let mut replies = 0u64;
+    let (mut measure_at, mut end_at) = (u64::MAX, u64::MAX);
     let mut scratch = vec![0; SCRATCH_BYTES];
     let mut ready = Vec::new();
     loop {
+        let missing = limits.connections - conns.len();
+        if missing > 0 {
+            let more = missing.min(OPENED_TOGETHER);
+            for conn in Conn::open(limits.server, more, limits.session_timeout_ms)? {
+                let token = conns.len();
+                epoll.add(conn.fd(), token, false)?;
+                // First pings are spread over the interval, as those of independent clients are.
+                let share = interval_ns as u128 * token as u128 / limits.connections as u128;
+                let ping_at = now_ns() + share as u64;
+                sessions.push(Session {
+                    ping_at,
+                    pinged_at: 0,
+                    waits: false,
+                });
+                conns.push(conn);
+            }
+            if conns.len() == limits.connections {
+                measure_at = now_ns() + limits.warmup_ns;
+                end_at = measure_at + limits.measured_ns.unwrap_or(30_000_000_000);
+            }
+        }
         let now = now_ns();
         if now >= measure_at && !meter.is_measuring() {
             meter.start()?;
@@ -34,29 +57,31 @@ pub fn run(limits: &Limits, meter: &mut Meter) -> Result<()> {
             meter.stop()?;
             break;
         }
-        // Pings are spread evenly over the interval, as those of independent clients are.
-        let due = ((now - begun) as u128 * conns.len() as u128 / interval_ns as u128) as u64;
-        while scheduled < due {
-            let token = (scheduled % conns.len() as u64) as usize;
+        for (token, session) in sessions.iter_mut().enumerate() {
+            if session.ping_at > now {
+                continue;
+            }
+            ensure!(
+                !session.waits,
+                "the server has not answered a session's last ping"
+            );
             wire::ping(&mut conns[token].out);
-            pinged_at[token] = now_ns();
             conns[token].flush(&epoll, token)?;
-            scheduled += 1;
+            session.pinged_at = now;
+            session.ping_at += interval_ns;
+            session.waits = true;
         }
-        ensure!(
-            scheduled - replies <= conns.len() as u64,
-            "the server does not answer pings"
-        );
-        epoll.wait(2, &mut ready)?;
+        epoll.wait(if missing > 0 { 0 } else { 2 }, &mut ready)?;
         for &(token, readable, _) in &ready {
             if readable {
+                let session = &mut sessions[token];
                 let open = conns[token].receive(&mut scratch, |_, frame| {
                     let reply = wire::reply(frame)?;
-                    replies += 1;
                     if reply.xid != wire::XID_PING || reply.err != 0 {
                         meter.error(reply.err);
                     }
-                    meter.record(pinged_at[token], now_ns(), 1);
+                    session.waits = false;
+                    meter.record(session.pinged_at, now_ns(), 1);
                     Ok(())
                 })?;
                 ensure!(open, "the server closed an idle session");
