@@ -2,6 +2,7 @@
 
 import os
 from math import floor, log10 as log
+from statistics import median
 
 from rows import ALL_ROWS, FERRO, JAVA, LOAD_ROWS, figure, judge
 
@@ -78,7 +79,18 @@ def extras(results):
         empty = results["rows"].get("empty", {}).get(kind)
         if empty:
             lines.append(f"- {NAMES[kind]}, empty: serves {figure(empty, 'start_s'):.3f} s after exec.")
+    others = others_cores(results)
+    if others is not None:
+        lines.append(f"- Cores busy with anything else during the measurements: {others:.2f} at the median"
+                     + (" (**too much: throughput and latency are unreliable**)." if others > 0.2 else "."))
     return [""] + lines if lines else []
+
+
+def others_cores(results):
+    """A busy machine must not pass for a quiet one."""
+    seen = [r["others_cores"] for row in results["rows"].values() for kind in (JAVA, FERRO)
+            for r in row.get(kind, []) if "others_cores" in r]
+    return median(seen) if seen else None
 
 
 # Plots. White background, so that they can be read on dark pages too.

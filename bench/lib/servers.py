@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -177,7 +178,24 @@ class Load:
         return json.loads(out)
 
     def run(self, server, args, timeout=900):
-        return self.finish(self.start(server, args), timeout)
+        """`others_cores` in the result: how many cores were busy with anything else meanwhile."""
+        def busy_and_ours():
+            ours = resource.getrusage(resource.RUSAGE_CHILDREN)
+            own = ours.ru_utime + ours.ru_stime + (server.cpu_seconds() if server else 0)
+            return time.monotonic(), busy_seconds(), own
+
+        before = busy_and_ours()
+        done = self.finish(self.start(server, args), timeout)
+        elapsed, busy, ours = (b - a for a, b in zip(before, busy_and_ours()))
+        done["others_cores"] = round(max(busy - ours, 0) / elapsed, 2)
+        return done
+
+
+def busy_seconds():
+    """CPU time of the whole machine that was neither idle nor waiting for a disk."""
+    with open("/proc/stat") as f:
+        user, nice, system, _, _, irq, softirq = (int(n) for n in f.readline().split()[1:8])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 
 
 def machine(wanted, commands):
