@@ -184,7 +184,7 @@ pub(super) fn check(
             let text = "No server failure will be tolerated. You need at least 3 servers.";
             diagnostics.general(Level::Warn, text);
         }
-        _ if voters % 2 == 0 => {
+        _ if voters.is_multiple_of(2) => {
             let text = "Non-optimal configuration, consider an odd number of servers.";
             diagnostics.general(Level::Warn, text);
         }

@@ -340,6 +340,8 @@ impl<'a> Reader<'a> {
                 let message =
                     format!("Invalid option {value} for {name}. Choose 'true' or 'false.'");
                 self.diagnostics.error(&setting.origin, name, message);
+                // Already told; what follows from a guess would only mislead.
+                return default;
             } else {
                 let text = format!("{name}: '{value}' counts as false. Choose true or false");
                 self.diagnostics.warn(&setting.origin, text);
@@ -372,6 +374,8 @@ impl<'a> Reader<'a> {
 fn bounds(allowed: &RangeInclusive<i64>) -> String {
     match (*allowed.start(), *allowed.end()) {
         (i64::MIN, i64::MAX) => String::new(),
+        // Where negative numbers mean "none", the lower end says nothing.
+        (low, high) if low < -1 => format!(" up to {high}"),
         (low, i64::MAX) => format!(" of at least {low}"),
         (low, high) => format!(" from {low} to {high}"),
     }

@@ -1,0 +1,120 @@
+//! Membership, and what only members of an ensemble use.
+//!
+//! Answers to `QuorumPeerConfig.setupQuorumPeerConfig`.
+
+use std::path::PathBuf;
+
+use super::super::diagnostics::{ConfigError, Level};
+use super::super::settings::Reader;
+use super::super::{Config, Ensemble, Membership, Role, membership, release};
+use super::{COUNT, INT, TICKS};
+
+pub(super) fn membership(version: u64, standalone_enabled: bool, r: &mut Reader<'_>) -> Membership {
+    // Asked for by family, so that a test sees that they are read.
+    for family in ["server.", "group.", "weight."] {
+        let _ = r.family(family);
+    }
+    // Java's parser of server lines reads the property and its peer the key; either will do here.
+    let multiple_addresses = r.boolean("multiAddress.enabled", false);
+    let lines = release::membership_settings(r.settings);
+    let mut membership = membership::read(lines, multiple_addresses, r.diagnostics);
+    membership.version = version;
+    let had_errors = release::membership_settings(r.settings).any(|(name, _)| {
+        r.diagnostics
+            .errors
+            .iter()
+            .any(|error| error.key.as_deref() == Some(name))
+    });
+    // Lines that could not be read are missing; counting the rest would only mislead.
+    if !had_errors {
+        membership::check(&membership, standalone_enabled, r.diagnostics);
+    }
+    if !membership.is_distributed(standalone_enabled) {
+        let text = "Either no config or no quorum defined in config, running in standalone mode";
+        r.diagnostics.general(Level::Warn, text);
+    }
+    membership
+}
+
+pub(super) fn ensemble(
+    server_id: Option<i64>,
+    membership: &Membership,
+    r: &mut Reader<'_>,
+) -> Ensemble {
+    let init_limit_ticks = count_of("initLimit", r);
+    let sync_limit_ticks = count_of("syncLimit", r);
+    let connect_limit = count_of("connectToLearnerMasterLimit", r);
+    let standalone_enabled = r.boolean("standaloneEnabled", true);
+    if membership.is_distributed(standalone_enabled) {
+        let missing = [
+            (init_limit_ticks == 0, "initLimit is not set"),
+            (sync_limit_ticks == 0, "syncLimit is not set"),
+            (server_id.is_none(), "myid file is missing"),
+        ];
+        let missing = missing.into_iter().filter(|(is_missing, _)| *is_missing);
+        r.diagnostics
+            .errors
+            .extend(missing.map(|(_, message)| ConfigError::general(message)));
+    }
+    Ensemble {
+        init_limit_ticks,
+        sync_limit_ticks,
+        connect_to_leader_limit_ticks: Some(connect_limit).filter(|ticks| *ticks > 0),
+        role: role(server_id, membership, r),
+        listen_on_all_addresses: r.boolean("quorumListenOnAllIPs", false),
+        leader_serves: !r.is_word("leaderServes", "no"),
+        local_sessions_enabled: r.boolean("localSessionsEnabled", false),
+        local_sessions_upgrading_enabled: r.boolean("localSessionsUpgradingEnabled", false),
+        observers_persist: r.boolean("syncEnabled", true),
+        dynamic_config_file: r.nonempty("dynamicConfigFile").map(PathBuf::from),
+        committed_log_txns: r.int("commitLogCount", 500, INT, COUNT).max(500) as u32,
+    }
+}
+
+fn count_of(name: &str, r: &mut Reader<'_>) -> u32 {
+    r.int(name, 0, 0..=i64::from(i32::MAX), TICKS) as u32
+}
+
+fn role(server_id: Option<i64>, membership: &Membership, r: &mut Reader<'_>) -> Role {
+    let configured = match r.setting("peerType") {
+        None => Role::Participant,
+        Some(setting) => match setting.value.to_ascii_lowercase().as_str() {
+            "participant" => Role::Participant,
+            "observer" => Role::Observer,
+            _ => {
+                let message = format!(
+                    "Unrecognised peertype: {}. Choose participant or observer",
+                    setting.value
+                );
+                r.diagnostics.error(&setting.origin, "peerType", message);
+                Role::Participant
+            }
+        },
+    };
+    let own = server_id.and_then(|id| membership.servers.get(&id));
+    let listed = own.map_or(Role::Participant, |own| own.role);
+    if listed != configured
+        && let Some(setting) = r.settings.get("peerType")
+    {
+        let upper = |role: Role| role.to_string().to_uppercase();
+        let text = format!(
+            "Peer type from servers list ({}) doesn't match peerType ({}). Defaulting to servers list.",
+            upper(listed),
+            upper(configured)
+        );
+        r.diagnostics.warn(&setting.origin, text);
+    }
+    listed
+}
+
+/// TTL nodes keep the server id's byte for themselves.
+pub(super) fn check_extended_server_ids(config: &Config, r: &mut Reader<'_>) {
+    if config.extended_types_enabled
+        && let Some(id) = config.server_id.filter(|id| *id > 254)
+    {
+        let message = format!(
+            "server ids must be at most 254 with extendedTypesEnabled=true, this one is {id}"
+        );
+        r.diagnostics.errors.push(ConfigError::general(message));
+    }
+}
