@@ -26,10 +26,9 @@ use super::group::{self, Txns};
 use super::layout::Locks;
 use super::mark::{self, AckMark};
 
-/// Bytes of groups that one WAL and one memtable take; larger ones lengthen the pauses.
-const MEMTABLE_BYTES: usize = 16 << 20;
-/// A purge that frees less than this is not worth its syncs.
-const PURGE_BYTES_MIN: u64 = 8 << 20;
+/// How long a write waits for flushes; the limit is for a disk that hangs.
+const STALL_MAX: Duration = Duration::from_secs(60);
+const STALL_STEP: Duration = Duration::from_millis(1);
 const KEY_MAX: [u8; 9] = [0xff; 9];
 
 /// The end of the log that writes; there is one.
@@ -55,6 +54,7 @@ struct Shared {
     purged: AtomicI64,
     appended_bytes: AtomicU64,
     slow_syncs: AtomicU64,
+    file_bytes: u64,
     #[cfg(test)]
     fail_next: AtomicBool,
     _locks: Arc<Locks>,
@@ -70,7 +70,8 @@ impl Log {
         let (mark, acknowledged) = AckMark::open(dir)?;
         let purged = mark::read_purged(dir)?;
         let db_dir = dir.join("db");
-        let db = DB::open(&options(&db_dir), &db_dir).map_err(|e| open_failed(&db_dir, &e))?;
+        let db = DB::open(&options(&db_dir, config.log_file_bytes), &db_dir)
+            .map_err(|e| open_failed(&db_dir, &e))?;
         let last = last_key(&db, &db_dir)?.unwrap_or(0);
         if last < acknowledged {
             return Err(damaged(
@@ -80,6 +81,8 @@ impl Log {
         }
         let mut write = WriteOptions::default();
         write.set_sync(config.force_sync);
+        // Stalls come back as an error, see `stalled`.
+        write.set_no_slowdown(true);
         let shared = Arc::new(Shared {
             db,
             dir: dir.to_path_buf(),
@@ -89,6 +92,7 @@ impl Log {
             purged: AtomicI64::new(purged),
             appended_bytes: AtomicU64::new(0),
             slow_syncs: AtomicU64::new(0),
+            file_bytes: config.log_file_bytes as u64,
             #[cfg(test)]
             fail_next: AtomicBool::new(false),
             _locks: locks,
@@ -145,7 +149,7 @@ impl Log {
              latency.File size is {} bytes. See the ZooKeeper troubleshooting guide",
             std::thread::current().name().unwrap_or("log"),
             took.as_millis(),
-            MEMTABLE_BYTES,
+            self.shared.file_bytes,
         );
     }
 
@@ -235,7 +239,8 @@ impl LogHandle {
             return Ok(false);
         };
         let range = [rocksdb::Range::new(&[], &up_to)];
-        if shared.db.get_approximate_sizes(&range).iter().sum::<u64>() < PURGE_BYTES_MIN {
+        // A purge costs two syncs of a small file.
+        if shared.db.get_approximate_sizes(&range).iter().sum::<u64>() < shared.file_bytes / 2 {
             return Ok(false);
         }
         let zxid = i64::from_be_bytes(up_to);
@@ -254,6 +259,16 @@ impl LogHandle {
         shared.guard(synced.map_err(|e| failed("syncing the log", &shared.dir, &e)))
     }
 
+    /// Waits until files have moved down to where a purge can take them.
+    #[cfg(test)]
+    pub(super) fn settle(&self) {
+        let wait = rocksdb::WaitForCompactOptions::default();
+        self.shared
+            .db
+            .wait_for_compact(&wait)
+            .expect("a healthy store");
+    }
+
     #[cfg(test)]
     pub(super) fn fail_next_write(&self) {
         self.shared.fail_next.store(true, Ordering::Relaxed);
@@ -267,8 +282,45 @@ impl Shared {
             let source = std::io::Error::from_raw_os_error(libc::EIO);
             return self.guard(Err(StorageError::io("appending", &self.dir, source)));
         }
-        let put = self.db.put_opt(key(zxid), group, write);
-        self.guard(put.map_err(|e| failed("appending to the log", &self.dir, &e)))
+        let mut waited = Duration::ZERO;
+        loop {
+            let put = self.db.put_opt(key(zxid), group, write);
+            match put {
+                Err(e) if e.kind() == ErrorKind::Incomplete => {
+                    self.guard(self.stalled(&mut waited))?
+                }
+                put => {
+                    return self
+                        .guard(put.map_err(|e| failed("appending to the log", &self.dir, &e)));
+                }
+            }
+        }
+    }
+
+    /// RocksDB would not take the write now, and took nothing of it. Either flushes are behind,
+    /// then waiting helps; or one failed, then RocksDB itself would wait for ever.
+    #[cold]
+    fn stalled(&self, waited: &mut Duration) -> Result<(), StorageError> {
+        let failed = self
+            .db
+            .property_int_value(rocksdb::properties::BACKGROUND_ERRORS);
+        if !matches!(failed, Ok(Some(0))) || *waited > STALL_MAX {
+            let why = format!("it does not get its tables written (waited {waited:?})");
+            return Err(self.room_error(why));
+        }
+        std::thread::sleep(STALL_STEP);
+        *waited += STALL_STEP;
+        Ok(())
+    }
+
+    /// A table that cannot be written is a full disk more often than not.
+    fn room_error(&self, why: String) -> StorageError {
+        let place = self.dir.clone();
+        if super::room::is_full(&place) {
+            return StorageError::NoSpace { place, why };
+        }
+        let doing = "appending to the log";
+        StorageError::Io { doing, place, why }
     }
 
     /// Lets no write through after one that failed.
@@ -423,7 +475,7 @@ fn open_failed(dir: &Path, error: &rocksdb::Error) -> StorageError {
     StorageError::store("opening the log", "the log", dir, corrupt, text)
 }
 
-fn options(dir: &Path) -> Options {
+fn options(dir: &Path, file_bytes: usize) -> Options {
     let mut table = BlockBasedOptions::default();
     table.set_block_size(16 << 10);
     table.set_block_cache(&Cache::new_lru_cache(1 << 20));
@@ -436,14 +488,14 @@ fn options(dir: &Path) -> Options {
     options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
     options.set_track_and_verify_wals_in_manifest(true);
     options.set_recycle_log_file_num(4);
-    options.set_write_buffer_size(MEMTABLE_BYTES);
+    options.set_write_buffer_size(file_bytes);
     options.set_max_write_buffer_number(3);
     options.set_allow_concurrent_memtable_write(false);
     options.set_compression_type(DBCompressionType::None);
     options.set_block_based_table_factory(&table);
     // Purging deletes files below level 0 only: move them down soon (a move, not a rewrite).
     options.set_level_zero_file_num_compaction_trigger(2);
-    options.set_target_file_size_base(MEMTABLE_BYTES as u64);
+    options.set_target_file_size_base(file_bytes as u64);
     options.set_max_background_jobs(2);
     options.set_max_open_files(64);
     super::quiet!(options);

@@ -46,6 +46,8 @@ use quiet;
 
 mod log;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use epochs::Epochs;
 pub use error::{DirectoryKind, StorageError};
@@ -65,6 +67,8 @@ pub struct StorageConfig {
     pub autocreate: bool,
     /// `fsync.warningthresholdms`.
     pub fsync_warning_threshold_ms: u64,
+    /// What one WAL and one memtable of the log take, and the unit in which the log is purged.
+    pub log_file_bytes: usize,
 }
 
 impl StorageConfig {
@@ -77,6 +81,7 @@ impl StorageConfig {
             force_sync: true,
             autocreate: true,
             fsync_warning_threshold_ms: 1000,
+            log_file_bytes: 16 << 20,
         }
     }
 }

@@ -117,6 +117,11 @@ fn sizes(free: u64) -> (u64, u64) {
     }
 }
 
+/// Whether there is no space to write a table.
+pub(super) fn is_full(dir: &Path) -> bool {
+    free_bytes(dir).is_ok_and(|free| free < 8 * MIB)
+}
+
 /// Bytes that this user can still write.
 fn free_bytes(dir: &Path) -> io::Result<u64> {
     let path = CString::new(dir.as_os_str().as_bytes())?;

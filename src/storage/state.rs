@@ -16,14 +16,14 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rocksdb::{
     BlockBasedOptions, Cache, DB, DBCompressionType, ErrorKind, LogLevel, Options, ReadOptions,
-    WriteBatch, WriteOptions,
+    WriteBatch, WriteOptions, properties,
 };
 
 use super::error::{ADVICE_DAMAGED, StorageError};
 use super::layout::Locks;
 use super::log::LogHandle;
 use super::record::NodeRecord;
-use super::{Restore, StorageConfig};
+use super::{Restore, StorageConfig, room};
 
 /// Order matters: a restart reads ACLs, then sessions, then nodes.
 const MARKER: &[u8] = &[0];
@@ -124,6 +124,7 @@ impl State {
             self.log.sync()?;
         }
         let bytes = batch.batch.size_in_bytes();
+        self.guard(self.wait_for_room())?;
         let mut write = WriteOptions::default();
         write.disable_wal(true);
         let written = self.db.write_opt(batch.batch, &write);
@@ -222,6 +223,26 @@ impl State {
                 &self.dir,
                 "it has a key of an unknown kind".to_owned(),
             )),
+        }
+    }
+
+    /// With a flush that failed, RocksDB would let a write wait for ever.
+    fn wait_for_room(&self) -> Result<(), StorageError> {
+        let int = |name| self.db.property_int_value(name).ok().flatten().unwrap_or(0);
+        loop {
+            if int(properties::BACKGROUND_ERRORS) > 0 {
+                let why = "it does not get its tables written".to_owned();
+                let place = self.dir.clone();
+                if room::is_full(&place) {
+                    return Err(StorageError::NoSpace { place, why });
+                }
+                let doing = "writing the state";
+                return Err(StorageError::Io { doing, place, why });
+            }
+            if int(properties::IS_WRITE_STOPPED) == 0 {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 

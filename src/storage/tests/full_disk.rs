@@ -1,0 +1,128 @@
+//! A full disk: nothing is acknowledged that is not there, and the server starts again.
+
+use super::*;
+use std::process::Command;
+
+/// A file system of its own, if this user may mount one.
+struct SmallDisk {
+    dir: tempfile::TempDir,
+}
+
+impl SmallDisk {
+    fn mount(mib: u32) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "tmpfs"])
+            .arg(dir.path())
+            .output()
+            .is_ok_and(|out| out.status.success());
+        if !mounted {
+            eprintln!("NOT RUN: a full disk, because this user may not mount a tmpfs");
+        }
+        mounted.then_some(Self { dir })
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.dir.path()).status();
+    }
+}
+
+/// Appends until it fails; returns the last acknowledged zxid and the error.
+fn fill(storage: &mut Storage) -> (i64, StorageError) {
+    loop {
+        let last = storage.log.last_zxid();
+        let mut bytes = Vec::new();
+        let path = format!("/n{}", last + 1);
+        group::push(&mut bytes, &txn(last + 1, &path, Some(&[7; 20_000])));
+        if let Err(error) = storage.log.append(last + 1, &bytes) {
+            return (last, error);
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_stops_the_log_and_the_ballast_starts_it_again() {
+    let Some(disk) = SmallDisk::mount(40) else {
+        return;
+    };
+    let (mut storage, _) = open_at(disk.dir.path()).unwrap();
+    let ballast = disk.dir.path().join("ferrokeeper/log/ballast");
+    assert!(ballast.exists());
+    assert!(!storage.room.is_low());
+    let (last, error) = fill(&mut storage);
+    assert!(matches!(error, StorageError::NoSpace { .. }), "{error}");
+    assert!(error.to_string().contains("Free some space"), "{error}");
+    assert!(last > 100, "{last}");
+    storage.room.check();
+    assert!(storage.room.is_low());
+    let mut bytes = Vec::new();
+    group::push(&mut bytes, &txn(last + 1, "/n", None));
+    let again = storage.log.append(last + 1, &bytes).map(drop);
+    assert!(again.is_err(), "a poisoned log takes nothing");
+    drop(storage);
+
+    // Nobody freed anything; the ballast is enough to open.
+    let (storage, restored) = open_at(disk.dir.path()).unwrap();
+    assert!(!ballast.exists());
+    assert!(storage.log.last_zxid() >= last);
+    let expected: Vec<i64> = (1..=storage.log.last_zxid()).collect();
+    assert_eq!(restored.replayed, expected);
+}
+
+#[test]
+fn a_full_disk_stops_the_state_and_loses_nothing() {
+    let Some(disk) = SmallDisk::mount(12) else {
+        return;
+    };
+    let log_dir = tempfile::tempdir().unwrap();
+    let config = StorageConfig {
+        data_log_dir: log_dir.path().to_owned(),
+        ..config(disk.dir.path())
+    };
+    let mut storage = open(&config, &mut Restored::default()).unwrap();
+    let mut zxid = 0;
+    let error = loop {
+        zxid += 1;
+        append(&mut storage.log, zxid..=zxid, 10);
+        let mut batch = CheckpointBatch::new(zxid);
+        let mut data = vec![0; 1 << 20];
+        let mut x = zxid as u32;
+        data.fill_with(|| {
+            x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (x >> 24) as u8
+        });
+        let node = NodeRecord {
+            mzxid: zxid,
+            data: Some(&data),
+            ..NodeRecord::default()
+        };
+        batch.put_node(&format!("/n{zxid}"), &node);
+        let written = storage
+            .state
+            .write(batch)
+            .and_then(|_| storage.state.flush());
+        if let Err(error) = written {
+            break error;
+        }
+        assert!(zxid < 100, "the disk is never full");
+    };
+    assert!(matches!(error, StorageError::NoSpace { .. }), "{error}");
+    let again = storage.state.write(CheckpointBatch::new(zxid)).unwrap_err();
+    assert!(matches!(again, StorageError::Poisoned { .. }), "{again}");
+    let durable = storage.state.durable_zxid();
+    assert!(durable > 0 && durable < zxid);
+    drop(storage);
+    // With space again, everything is there.
+    let remount = Command::new("mount")
+        .args(["-o", "remount,size=40m"])
+        .arg(disk.dir.path())
+        .status();
+    assert!(remount.unwrap().success());
+    let mut restored = Restored::default();
+    let storage = open(&config, &mut restored).unwrap();
+    assert_eq!(storage.log.last_zxid(), zxid);
+    assert!(restored.marker.unwrap() >= durable);
+    assert_eq!(restored.twin.nodes.len() as i64, zxid);
+}

@@ -1,0 +1,176 @@
+//! Checkpoints, and that checkpoint plus replay is the tree.
+
+use super::*;
+use proptest::prelude::*;
+
+#[test]
+fn acls_sessions_and_nodes_come_back_parents_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut storage, _) = open_at(dir.path()).unwrap();
+    append(&mut storage.log, 1..=7, 1);
+    let mut batch = CheckpointBatch::new(7);
+    let node = NodeRecord {
+        mzxid: 3,
+        data: Some(b"x"),
+        ..NodeRecord::default()
+    };
+    for path in ["/a/b/c", "/a-b", "/a", "/", "/a/b"] {
+        batch.put_node(path, &node);
+    }
+    batch.put_session(-1, 4000);
+    batch.put_session(77, 6000);
+    batch.put_acl(1, b"world");
+    batch.put_acl(300, b"digest");
+    assert_eq!(batch.len(), 9);
+    storage.state.write(batch).unwrap();
+    let mut batch = CheckpointBatch::new(7);
+    batch.delete_node("/a-b");
+    batch.delete_session(77);
+    batch.delete_acl(1);
+    storage.state.write(batch).unwrap();
+    storage.state.flush().unwrap();
+    drop(storage);
+    let (_, restored) = open_at(dir.path()).unwrap();
+    let paths: Vec<_> = restored.twin.nodes.keys().cloned().collect();
+    assert_eq!(paths, ["/", "/a", "/a/b", "/a/b/c"]);
+    assert_eq!(restored.twin.sessions, BTreeMap::from([(-1, 4000)]));
+    assert_eq!(
+        restored.twin.acls,
+        BTreeMap::from([(300, b"digest".to_vec())])
+    );
+    assert_eq!((restored.marker, restored.replayed.len()), (Some(7), 0));
+}
+
+#[test]
+fn an_unflushed_checkpoint_is_not_durable_and_the_log_covers_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut storage, _) = open_at(dir.path()).unwrap();
+    append(&mut storage.log, 1..=7, 1);
+    storage.state.write(CheckpointBatch::new(5)).unwrap();
+    assert_eq!(
+        (storage.state.written_zxid(), storage.state.durable_zxid()),
+        (5, 0)
+    );
+    let image = crash_image(dir.path());
+    let (_, restored) = open_at(image.path()).unwrap();
+    assert_eq!((restored.marker, restored.replayed.len()), (Some(0), 7));
+    assert!(storage.state.flush().unwrap());
+    assert!(!storage.state.flush().unwrap(), "nothing is left to flush");
+    let image = crash_image(dir.path());
+    assert_eq!(open_at(image.path()).unwrap().1.replayed, [6, 7]);
+}
+
+#[test]
+#[should_panic(expected = "a checkpoint of 0x8 between")]
+fn a_state_ahead_of_the_log_is_a_broken_invariant() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut storage, _) = open_at(dir.path()).unwrap();
+    append(&mut storage.log, 1..=7, 1);
+    let _ = storage.state.write(CheckpointBatch::new(8));
+}
+
+#[test]
+fn a_refusal_of_the_tree_stops_the_start() {
+    struct Refuses;
+    impl Restore for Refuses {
+        fn acl(&mut self, _: u32, _: &[u8]) -> Result<(), String> {
+            Ok(())
+        }
+        fn session(&mut self, _: i64, _: i32) {}
+        fn node(&mut self, _: &str, _: NodeRecord<'_>) -> Result<(), String> {
+            Ok(())
+        }
+        fn marker(&mut self, _: i64) {}
+        fn txn(&mut self, _: i64, _: &[u8]) -> Result<(), String> {
+            Err("what is this".to_owned())
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (mut storage, _) = open_at(dir.path()).unwrap();
+    append(&mut storage.log, 1..=1, 1);
+    drop(storage);
+    let Err(error) = open(&config(dir.path()), &mut Refuses) else {
+        panic!("opened");
+    };
+    let text = error.to_string();
+    assert!(text.contains("transaction 0x1: what is this"), "{text}");
+}
+
+/// A step of a store's life.
+#[derive(Clone, Debug)]
+enum Step {
+    /// Commit a group that sets (or deletes) these nodes.
+    Commit(Vec<(u8, Option<u8>)>),
+    /// Hand what changed to the state.
+    Checkpoint,
+    Flush,
+    /// Crash and start again.
+    Crash,
+    /// Stop and start again.
+    Stop,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let change = (0..20u8, proptest::option::of(any::<u8>()));
+    prop_oneof![
+        6 => proptest::collection::vec(change, 1..20).prop_map(Step::Commit),
+        3 => Just(Step::Checkpoint),
+        1 => Just(Step::Flush),
+        1 => Just(Step::Crash),
+        1 => Just(Step::Stop),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+    #[test]
+    fn checkpoint_and_replay_give_the_tree(steps in proptest::collection::vec(step(), 1..40)) {
+        let mut dir = tempfile::tempdir().unwrap();
+        let (mut storage, _) = open_at(dir.path()).unwrap();
+        let mut twin = Twin::default();
+        let mut dirty = std::collections::BTreeSet::new();
+        for step in steps {
+            match step {
+                Step::Commit(changes) => {
+                    let mut bytes = Vec::new();
+                    for (name, value) in changes {
+                        let value = value.map(|v| vec![v; v as usize]);
+                        let txn = txn(twin.zxid + 1, &format!("/{name}"), value.as_deref());
+                        group::push(&mut bytes, &txn);
+                        dirty.insert(twin.apply(&txn));
+                    }
+                    storage.log.append(twin.zxid, &bytes).unwrap();
+                }
+                Step::Checkpoint => {
+                    let mut batch = CheckpointBatch::new(twin.zxid);
+                    for path in std::mem::take(&mut dirty) {
+                        twin.put_into(&path, &mut batch);
+                    }
+                    storage.state.write(batch).unwrap();
+                }
+                Step::Flush => drop(storage.state.flush().unwrap()),
+                Step::Crash | Step::Stop => {
+                    if matches!(step, Step::Crash) {
+                        let image = crash_image(dir.path());
+                        drop(storage);
+                        dir = image;
+                    } else {
+                        storage.state.flush().unwrap();
+                        drop(storage);
+                    }
+                    let (opened, restored) = open_at(dir.path()).unwrap();
+                    prop_assert_eq!(&restored.twin.nodes, &twin.nodes);
+                    let marker = restored.marker.unwrap();
+                    let expected: Vec<i64> = (marker + 1..=twin.zxid).collect();
+                    prop_assert_eq!(restored.replayed, expected);
+                    storage = opened;
+                    // What was dirty is replayed, so it is dirty again.
+                    dirty.extend((0..20).map(|name| format!("/{name}")));
+                }
+            }
+        }
+        drop(storage);
+        let (_, restored) = open_at(dir.path()).unwrap();
+        prop_assert_eq!(&restored.twin.nodes, &twin.nodes);
+    }
+}
