@@ -4,6 +4,7 @@
 #   FERROKEEPER   the server's binary (default: the release build of this checkout)
 #   ZK_VERSION    the Java release to compare with (default below)
 #   COMPAT_CACHE  downloads and generated files (default: target/compat)
+#   TICK_TIME     tickTime of the servers, in ms (default 2000)
 
 compat_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 project_root=$(dirname "$compat_root")
@@ -75,7 +76,7 @@ write_zoo_cfg() {
     echo "dataDir=$dir/data"
     echo "clientPort=$port"
     echo "clientPortAddress=127.0.0.1"
-    echo "tickTime=2000"
+    echo "tickTime=${TICK_TIME:-2000}"
     echo "admin.enableServer=false"
     echo "4lw.commands.whitelist=*"
     echo "maxClientCnxns=0"
