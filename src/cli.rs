@@ -57,7 +57,7 @@ struct Arguments {
     #[command(subcommand)]
     action: Option<Action>,
     /// [zoo.cfg], or <port> <dataDir> [tickTime] [maxClientCnxns]
-    #[arg(value_name = "CONFIG")]
+    #[arg(value_name = "CONFIG", allow_negative_numbers = true)]
     server: Vec<String>,
 }
 
@@ -66,7 +66,7 @@ enum Action {
     /// Runs the server (also without this word, as ZooKeeper's main class does)
     Server {
         /// [zoo.cfg], or <port> <dataDir> [tickTime] [maxClientCnxns]
-        #[arg(value_name = "CONFIG")]
+        #[arg(value_name = "CONFIG", allow_negative_numbers = true)]
         server: Vec<String>,
     },
     /// Works on configuration files
@@ -128,44 +128,40 @@ fn take_definitions(arguments: impl Iterator<Item = OsString>) -> (Vec<OsString>
 }
 
 fn start(arguments: &[String]) -> Result<Start, Stop> {
-    match arguments {
-        [] => Ok(Start::Embedded),
-        [file] => Ok(Start::File(PathBuf::from(file))),
-        [port, data_dir, rest @ ..] if rest.len() <= 2 => {
-            let tick_ms = rest
-                .first()
-                .map(|text| number(text, "tickTime", 1))
-                .transpose()?;
-            let connections = rest
-                .get(1)
-                .map(|text| number(text, "maxClientCnxns", 0))
-                .transpose()?;
-            Ok(Start::Positional(Positional {
-                port: port.parse().map_err(|_| {
-                    wrong(&format!(
-                        "For input string: \"{port}\": expected a port number"
-                    ))
-                })?,
-                data_dir: data_dir.clone(),
-                tick_ms,
-                connections_per_ip_max: connections,
-            }))
+    let (port, data_dir, rest) = match arguments {
+        [] => return Ok(Start::Embedded),
+        [file] => return Ok(Start::File(PathBuf::from(file))),
+        [port, data_dir, rest @ ..] if rest.len() <= 2 => (port, data_dir, rest),
+        _ => {
+            let all = arguments.join(" ");
+            return Err(wrong(&format!("Invalid number of arguments: {all}")));
         }
-        _ => Err(wrong(&format!(
-            "Invalid number of arguments: {}",
-            arguments.join(" ")
-        ))),
-    }
+    };
+    let port = number("port", port, 0, 65535)? as u16;
+    let int_max = i64::from(i32::MAX);
+    let tick_ms = rest
+        .first()
+        .map(|text| number("tickTime", text, 1, int_max));
+    // Java takes every negative number for "no limit".
+    let connections = rest
+        .get(1)
+        .map(|text| number("maxClientCnxns", text, -int_max, int_max));
+    Ok(Start::Positional(Positional {
+        port,
+        data_dir: data_dir.clone(),
+        tick_ms: tick_ms.transpose()?.map(|number| number as u32),
+        connections_per_ip_max: connections.transpose()?.map(|number| number.max(0) as u32),
+    }))
 }
 
-fn number(text: &str, name: &str, min: u32) -> Result<u32, Stop> {
+fn number(name: &str, text: &str, min: i64, max: i64) -> Result<i64, Stop> {
     let in_range = text
         .parse()
         .ok()
-        .filter(|number| (min..=i32::MAX as u32).contains(number));
+        .filter(|number| (min..=max).contains(number));
     in_range.ok_or_else(|| {
         wrong(&format!(
-            "{name}: For input string: \"{text}\": expected a whole number of at least {min}"
+            "{name}: For input string: \"{text}\": expected a whole number from {min} to {max}"
         ))
     })
 }
@@ -212,6 +208,7 @@ mod tests {
             assert_eq!(started("2181 /d"), positional(None, None));
             assert_eq!(started("2181 /d 2000"), positional(Some(2000), None));
             assert_eq!(started("2181 /d 2000 0"), positional(Some(2000), Some(0)));
+            assert_eq!(started("2181 /d 2000 -1"), positional(Some(2000), Some(0)));
         }
     }
 

@@ -61,26 +61,22 @@ impl Config {
         if !self.is_distributed() {
             return;
         }
-        let message = "ensembles are not available yet in this release: this server would run alone, without the others' data";
-        let standalone = settings
+        let message = "ensembles are not available yet in this release: this server would run alone, \
+                       without the others' data; keep one server line and standaloneEnabled=true, \
+                       or keep this ensemble on ZooKeeper";
+        let switch = settings
             .get("standaloneEnabled")
-            .filter(|_| self.membership.voters().count() == 1);
-        let (key, setting) = match standalone {
-            Some(setting) => ("standaloneEnabled", Some(setting)),
-            None => (
-                "server",
-                membership_settings(settings)
-                    .map(|(_, setting)| setting)
-                    .next(),
-            ),
-        };
-        let instead =
-            "; keep one server line and standaloneEnabled=true, or keep this ensemble on ZooKeeper";
-        match setting {
-            Some(setting) => diagnostics.error(&setting.origin, key, format!("{message}{instead}")),
+            .map(|setting| ("standaloneEnabled".to_owned(), setting));
+        let switch = switch.filter(|_| self.membership.voters().count() == 1);
+        let servers = settings
+            .family("server.")
+            .map(|(id, setting)| (format!("server.{id}"), setting));
+        let blamed = switch.or_else(|| servers.min_by_key(|(_, setting)| setting.origin.line()));
+        match blamed {
+            Some((key, setting)) => diagnostics.error(&setting.origin, &key, message),
             None => diagnostics
                 .errors
-                .push(super::ConfigError::general(format!("{message}{instead}"))),
+                .push(super::ConfigError::general(message)),
         }
     }
 

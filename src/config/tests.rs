@@ -350,6 +350,20 @@ fn values_reach_their_fields() {
 }
 
 #[test]
+fn lines_that_operators_look_for() {
+    let (_, notices) = read("clientPortAddress=127.0.0.1\nautopurge.purgeInterval=24");
+    let texts: Vec<&str> = notices.iter().map(|notice| notice.text.as_str()).collect();
+    for expected in [
+        "Reading configuration from: ./zoo.cfg",
+        "clientPortAddress is 127.0.0.1:2181",
+        "autopurge.snapRetainCount set to 3",
+        "autopurge.purgeInterval set to 24",
+    ] {
+        assert!(texts.contains(&expected), "{expected} in {texts:?}");
+    }
+}
+
+#[test]
 fn autopurge_is_on_unless_it_is_set_to_0() {
     assert_eq!(read("").0.autopurge.interval_ms, Some(3_600_000));
     assert_eq!(
@@ -552,7 +566,7 @@ fn this_release_refuses_what_would_be_dangerous() {
     let cases = [
         (
             servers,
-            "./zoo.cfg:5: server: ensembles are not available yet in this release",
+            "./zoo.cfg:5: server.1: ensembles are not available yet in this release",
         ),
         (
             "standaloneEnabled=false\nserver.1=a:1:2",

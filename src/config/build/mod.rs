@@ -31,6 +31,8 @@ pub(super) fn from_sources(
     properties: &SystemProperties,
 ) -> Result<Loaded, Invalid> {
     let mut diagnostics = Diagnostics::default();
+    let reading = format!("Reading configuration from: {}", sources.zoo_cfg.name);
+    diagnostics.general(Level::Info, reading);
     warn_of_relative(
         "the configuration file",
         &sources.zoo_cfg.name,
@@ -251,6 +253,10 @@ fn read(source: ConfigSource, server_id: Option<i64>, version: u64, r: &mut Read
         &membership,
         r,
     );
+    if let Some(address) = &client_address {
+        let text = format!("clientPortAddress is {address}");
+        r.diagnostics.general(Level::Info, text);
+    }
     let (tick_ms, session_timeout_ms_min, session_timeout_ms_max) = addresses::session_times(r);
     let frame_bytes_max = r.int("jute.maxbuffer", 0xf_ffff, POSITIVE, BYTES) as u32;
     let frame_bytes_extra = r.int(

@@ -62,7 +62,16 @@ pub(super) fn autopurge(r: &mut Reader<'_>) -> Autopurge {
         expected,
         values::hours_or_duration_ms,
     );
-    if r.setting("autopurge.purgeInterval").is_none() {
+    let given = r.setting("autopurge.purgeInterval");
+    let hours = given.map_or("1", |setting| &setting.value);
+    let texts = [
+        format!("autopurge.snapRetainCount set to {}", retained.max(3)),
+        format!("autopurge.purgeInterval set to {hours}"),
+    ];
+    for text in texts {
+        r.diagnostics.general(Level::Info, text);
+    }
+    if given.is_none() {
         let text =
             "autopurge.purgeInterval is not set: old log is purged every hour; 0 keeps it all";
         r.diagnostics.general(Level::Info, text);
