@@ -25,6 +25,12 @@ def number(value, digits):
     return "-" if value is None else f"{value:,.{digits}f}"
 
 
+def ratio_text(ferro, java):
+    if not java or not ferro:
+        return "-"
+    return f"{ferro / java:.1f}" if ferro >= java else f"1/{java / ferro:.1f}"
+
+
 def table(results, name):
     machine, run = results.get("machine", {}), results.get("run", {})
     lines = [
@@ -48,7 +54,7 @@ def table(results, name):
         title = row.title
         for target in row.targets:
             java, ferro, value, met = judge(target, found)
-            ratio = "-" if not java or ferro is None else f"{ferro / java:.2f}" if ferro > java / 10 else f"1/{java / ferro:.0f}"
+            ratio = ratio_text(ferro, java)
             if target.against == "floor" and value is not None:
                 ratio = f"{value:.2f} (floor {figure(found['floor'], 'sum_of_p50_us'):.1f} us)"
             verdict = "-" if met is None else "yes" if met else "**no**"
@@ -117,14 +123,14 @@ def legend(x, y):
     return parts
 
 
-def pairs_plot(heading, rows, label):
-    """A pair of bars for each (title, java, ferro), each pair on its own scale: the lengths show the ratio."""
+def pairs_plot(heading, rows):
+    """A pair of bars for each (title, java, ferro, unit), each pair on its own scale: the lengths show the ratio."""
     rows = [r for r in rows if r[1] is not None or r[2] is not None]
     if not rows:
         return None
     left, full, step = 230, 330, 44
     parts = [text(15, 25, heading, size=15)] + legend(left, 48)
-    for n, (title, java, ferro) in enumerate(rows):
+    for n, (title, java, ferro, unit) in enumerate(rows):
         y = 64 + n * step
         parts.append(text(left - 10, y + 19, title, "end"))
         most = max(v for v in (java, ferro) if v)
@@ -133,47 +139,46 @@ def pairs_plot(heading, rows, label):
                 continue
             width = full * value / most
             parts += [bar(left, y + k * 16, width, 14, COLOURS[kind]),
-                      text(left + width + 6, y + k * 16 + 11, label(value), size=11)]
+                      text(left + width + 6, y + k * 16 + 11, f"{short(value)}{unit}", size=11)]
     return svg(700, 64 + len(rows) * step + 10, parts)
 
 
 def short(value):
-    for limit, suffix in ((1e6, "M"), (1e3, "k")):
-        if value >= limit:
-            return f"{value / limit:.3g} {suffix}"
-    return f"{value:.3g}"
+    """Three digits that count, with k and M where that is not enough."""
+    if value >= 1e6:
+        return f"{value / 1e6:.3g} M"
+    if value >= 1e4:
+        return f"{value / 1e3:.3g} k"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def load_figures(results, which):
+def load_figures(results, which, unit):
     out = []
     for row in LOAD_ROWS:
         found = results["rows"].get(row.name, {})
-        out.append((row.title, figure(found.get(JAVA), which), figure(found.get(FERRO), which)))
+        out.append((row.title, figure(found.get(JAVA), which), figure(found.get(FERRO), which), unit))
     return out
 
 
 def throughput_plot(results):
-    return pairs_plot("Operations per second (longer is better)", load_figures(results, "per_second"),
-                      lambda v: short(v) + "/s")
+    return pairs_plot("Operations per second (longer is better)", load_figures(results, "per_second", "/s"))
 
 
 def cpu_plot(results):
-    return pairs_plot("Server CPU time for an operation (shorter is better)", load_figures(results, "cpu_us_per_op"),
-                      lambda v: f"{v:.3g} us")
+    return pairs_plot("Server CPU time for an operation (shorter is better)",
+                      load_figures(results, "cpu_us_per_op", " us"))
 
 
 def memory_plot(results):
-    shown = [("empty", "rss_mb", "RSS, empty", "MB"), ("idle", "rss_mb", "RSS, 10,000 idle sessions", "MB"),
-             ("fill-1m", "rss_mb", "RSS, 1 million znodes", "MB"), ("fill-1m", "disk_mb", "disk, 1 million znodes", "MB"),
-             ("fill-1m", "restart_s", "restart, 1 million znodes", "s")]
+    shown = [("empty", "rss_mb", "RSS, empty", " MB"), ("idle", "rss_mb", "RSS, 10,000 idle sessions", " MB"),
+             ("fill-1m", "rss_mb", "RSS, 1 million znodes", " MB"),
+             ("fill-1m", "disk_mb", "disk, 1 million znodes", " MB"),
+             ("fill-1m", "restart_s", "restart, 1 million znodes", " s")]
     rows = []
-    units = {}
     for name, which, title, unit in shown:
         found = results["rows"].get(name, {})
-        rows.append((title, figure(found.get(JAVA), which), figure(found.get(FERRO), which)))
-        for value in rows[-1][1:]:
-            units[value] = unit
-    return pairs_plot("Memory, disk, restart (shorter is better)", rows, lambda v: f"{v:,.3g} {units[v]}")
+        rows.append((title, figure(found.get(JAVA), which), figure(found.get(FERRO), which), unit))
+    return pairs_plot("Memory, disk, restart (shorter is better)", rows)
 
 
 def latency_plot(results):
