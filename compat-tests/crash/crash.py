@@ -108,6 +108,9 @@ class Writer:
             self.connection = Connection(self.server.port, session=self.session, last_zxid=self.connection.last_zxid)
         except Refused:
             raise AssertionError(f"the live session {self.session.id:#x} was lost") from None
+        except Lost as error:
+            # What a server does to a client that has seen more than it.
+            raise AssertionError(f"{error}: a client that has seen {self.connection.last_zxid:#x} is sent away") from None
         for write, op in self.sent[: self.acknowledged]:
             self.kept.apply(op, self.session.id, write)
         first = self.kept.differences(self.connection, self.stats)
