@@ -89,24 +89,36 @@ impl Iterator for LogicalLines<'_> {
     type Item = Logical;
 
     fn next(&mut self) -> Option<Logical> {
+        let mut text = String::new();
+        let mut starts_on = 0;
         loop {
-            let (first, line) = self.natural.next()?;
-            let first = first.trim_start_matches(is_blank);
-            if first.is_empty() || first.starts_with(['#', '!']) {
-                continue;
+            let Some((natural, line)) = self.natural.next() else {
+                // The last line asked for a continuation that never came.
+                return (!text.is_empty()).then_some(Logical {
+                    text,
+                    line: starts_on,
+                });
+            };
+            let part = natural.trim_start_matches(is_blank);
+            // A continuation may look like a comment and is none, unless nothing came before it.
+            if text.is_empty() {
+                if part.is_empty() || part.starts_with(['#', '!']) {
+                    continue;
+                }
+                starts_on = line;
             }
-            let mut text = String::new();
-            let mut part = first;
-            // A continuation may look like a comment; it is still part of the value.
-            while let Some(head) = continued(part) {
-                text.push_str(head);
-                match self.natural.next() {
-                    Some((next, _)) => part = next.trim_start_matches(is_blank),
-                    None => part = "",
+            match continued(part) {
+                Some(head) => text.push_str(head),
+                None => {
+                    text.push_str(part);
+                    if !text.is_empty() {
+                        return Some(Logical {
+                            text,
+                            line: starts_on,
+                        });
+                    }
                 }
             }
-            text.push_str(part);
-            return Some(Logical { text, line });
         }
     }
 }
@@ -302,6 +314,9 @@ mod tests {
     fn a_continuation_at_the_end_and_one_that_looks_like_a_comment() {
         assert_eq!(one("a=b\\"), ("a".into(), "b".into()));
         assert_eq!(one("a=b\\\n#c"), ("a".into(), "b#c".into()));
+        // Where nothing came before it, it is a line of its own.
+        assert_eq!(pairs("\\\n#c\n\\\n\n\\"), vec![]);
+        assert_eq!(pairs("\\\n  a=b"), [("a".into(), "b".into(), 2)]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use nom::branch::alt;
 use nom::bytes::complete::tag_no_case;
 use nom::character::complete::{char, space0};
 use nom::combinator::{all_consuming, opt, value};
-use nom::multi::separated_list1;
+use nom::multi::{many0_count, separated_list1};
 use nom::sequence::{delimited, preceded};
 use nom::{IResult, Parser};
 
@@ -59,11 +59,11 @@ impl fmt::Display for ServerLine {
             } = address;
             write!(
                 f,
-                "{separator}{}:{quorum_port}:{election_port}:{}",
-                HostText(host),
-                self.role
+                "{separator}{}:{quorum_port}:{election_port}",
+                HostText(host)
             )?;
         }
+        write!(f, ":{}", self.role)?;
         match (&self.client, &self.secure_client) {
             (None, None) => Ok(()),
             (Some(client), None) => write!(f, ";{client}"),
@@ -90,6 +90,8 @@ pub enum ServerLineError {
     Role(String),
     #[error("For input string: \"{0}\". A port is a number from 0 to 65535")]
     Port(String),
+    #[error("port out of range:{0}. A port is a number from 0 to 65535")]
+    PortRange(i64),
     #[error(
         "Client and election port must be different! Please update the configuration file on server.{0}"
     )]
@@ -112,9 +114,10 @@ pub fn parse(id: i64, text: &str, multiple_addresses: bool) -> Result<ServerLine
     if members.len() > 1 && !multiple_addresses {
         return Err(ServerLineError::MultipleAddresses(id));
     }
-    // Without a role a member is a participant, and that must agree as well.
-    let role = members[0].1;
-    if members.iter().any(|(_, other)| *other != role) {
+    // An address without a role agrees with any.
+    let mut roles = members.iter().filter_map(|(_, role)| *role);
+    let role = roles.next().unwrap_or(Role::Participant);
+    if roles.any(|other| other != role) {
         return Err(ServerLineError::Roles(text.to_owned()));
     }
     if members
@@ -134,7 +137,7 @@ pub fn parse(id: i64, text: &str, multiple_addresses: bool) -> Result<ServerLine
 }
 
 type Parts = (
-    Vec<(PeerAddress, Role)>,
+    Vec<(PeerAddress, Option<Role>)>,
     Option<ListenAddress>,
     Option<ListenAddress>,
 );
@@ -154,7 +157,7 @@ fn semicolon(input: &str) -> IResult<&str, char> {
     delimited(space0, char(';'), space0).parse(input)
 }
 
-fn member(input: &str) -> IResult<&str, (PeerAddress, Role)> {
+fn member(input: &str) -> IResult<&str, (PeerAddress, Option<Role>)> {
     let role = alt((
         value(Role::Participant, tag_no_case("participant")),
         value(Role::Observer, tag_no_case("observer")),
@@ -165,14 +168,16 @@ fn member(input: &str) -> IResult<&str, (PeerAddress, Role)> {
         port(),
         port(),
         opt(preceded((char(':'), space0), role)),
+        // Java's split drops empty parts at the end.
+        many0_count(char(':')),
     )
-        .map(|(host, quorum_port, election_port, role)| {
+        .map(|(host, quorum_port, election_port, role, _)| {
             let address = PeerAddress {
-                host: host.to_owned(),
+                host: values::canonical_host(host),
                 quorum_port,
                 election_port,
             };
-            (address, role.unwrap_or(Role::Participant))
+            (address, role)
         })
         .parse(input)
 }
@@ -202,7 +207,7 @@ fn diagnose(text: &str) -> ServerLineError {
             .iter()
             .find(|field| field.parse::<u16>().is_err())
         {
-            return ServerLineError::Port((*bad).to_owned());
+            return bad_port(bad);
         }
         if let Some(role) = fields.get(2)
             && !role.eq_ignore_ascii_case("participant")
@@ -220,10 +225,17 @@ fn diagnose(text: &str) -> ServerLineError {
         }
         let port = client_config.rsplit(':').next().unwrap_or_default();
         if !port.is_empty() && port.parse::<u16>().is_err() {
-            return ServerLineError::Port(port.to_owned());
+            return bad_port(port);
         }
     }
     form()
+}
+
+fn bad_port(text: &str) -> ServerLineError {
+    match text.parse() {
+        Ok(number) => ServerLineError::PortRange(number),
+        Err(_) => ServerLineError::Port(text.to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -254,7 +266,7 @@ mod tests {
             ),
             (
                 "[2001:db8::1]:2888:3888;[::1]:2181",
-                "server.1=[2001:db8::1]:2888:3888:participant;[::1]:2181",
+                "server.1=[2001:db8:0:0:0:0:0:1]:2888:3888:participant;[0:0:0:0:0:0:0:1]:2181",
             ),
             ("h:1:2;;2281", "server.1=h:1:2:participant;;0.0.0.0:2281"),
             (
@@ -262,13 +274,14 @@ mod tests {
                 "server.1=h:1:2:participant;0.0.0.0:2181;0.0.0.0:2281",
             ),
             ("h:1:2;", "server.1=h:1:2:participant"),
+            ("h:1:2:;2181", "server.1=h:1:2:participant;0.0.0.0:2181"),
             (
                 "b:1:2|a:3:4;2181",
-                "server.1=a:3:4:participant|b:1:2:participant;0.0.0.0:2181",
+                "server.1=a:3:4|b:1:2:participant;0.0.0.0:2181",
             ),
             (
                 "b:1:2:observer | a:3:4:Observer",
-                "server.1=a:3:4:observer|b:1:2:observer",
+                "server.1=a:3:4|b:1:2:observer",
             ),
             (
                 "localhost:2888:3888; 2181",
@@ -301,7 +314,7 @@ mod tests {
                 "[::1 starts with '[' but has no matching ']:'",
             ),
             ("h:x:3888", "For input string: \"x\""),
-            ("h:1:65536", "For input string: \"65536\""),
+            ("h:1:65536", "port out of range:65536"),
             ("h:1:2;abc", "For input string: \"abc\""),
             ("h:1:2:leader", "Unrecognised peertype: leader"),
             (
@@ -320,7 +333,11 @@ mod tests {
                 message(text)
             );
         }
-        let roles = parse(1, "a:1:2:observer|b:1:2", true)
+        assert_eq!(
+            parse(1, "a:1:2|b:1:2:observer", true).map(|line| line.role),
+            Ok(Role::Observer)
+        );
+        let roles = parse(1, "a:1:2:observer|b:1:2:participant", true)
             .unwrap_err()
             .to_string();
         assert!(
@@ -330,7 +347,7 @@ mod tests {
     }
 
     fn hosts() -> impl Strategy<Value = String> {
-        "[a-z][a-z0-9-]{0,8}(\\.[a-z]{1,4})?|[0-9]{1,3}\\.0\\.0\\.1|[0-9a-f]{1,4}::[0-9a-f]{1,4}"
+        "[a-z][a-z0-9-]{0,8}(\\.[a-z]{1,4})?|[0-9]{1,3}\\.0\\.0\\.1|[1-9a-f]:[1-9a-f]{4}:0:0:1:0:0:[1-9a-f]"
     }
 
     fn listeners() -> impl Strategy<Value = Option<ListenAddress>> {

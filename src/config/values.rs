@@ -4,6 +4,7 @@
 //! `org.apache.zookeeper.server.util.ConfigUtils`.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 
 use nom::branch::alt;
 use nom::bytes::complete::{tag, tag_no_case, take_while1};
@@ -52,14 +53,14 @@ pub struct ListenAddress {
 impl ListenAddress {
     pub fn new(host: Option<&str>, port: u16) -> Self {
         // Java binds 0.0.0.0 as the wildcard of both families too.
-        let host = host.filter(|host| *host != "0.0.0.0").map(str::to_owned);
+        let host = host.filter(|host| *host != "0.0.0.0").map(canonical_host);
         ListenAddress { host, port }
     }
 
     pub fn is_wildcard(&self) -> bool {
         self.host
             .as_deref()
-            .is_none_or(|host| host == "::" || host == "0:0:0:0:0:0:0:0")
+            .is_none_or(|host| host == "0:0:0:0:0:0:0:0")
     }
 }
 
@@ -67,6 +68,20 @@ impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let host = self.host.as_deref().unwrap_or("0.0.0.0");
         write!(f, "{}:{}", HostText(host), self.port)
+    }
+}
+
+/// An IPv6 address as Java prints it (no group is left out); anything else as it is.
+pub(super) fn canonical_host(host: &str) -> String {
+    let Ok(address) = host.parse::<Ipv6Addr>() else {
+        return host.to_owned();
+    };
+    match address.to_ipv4_mapped() {
+        Some(v4) => v4.to_string(),
+        None => address
+            .segments()
+            .map(|group| format!("{group:x}"))
+            .join(":"),
     }
 }
 
@@ -208,7 +223,8 @@ mod tests {
             ("2181", "0.0.0.0:2181"),
             ("0.0.0.0:2181", "0.0.0.0:2181"),
             ("zoo-1.example:2181", "zoo-1.example:2181"),
-            ("[::1]:2181", "[::1]:2181"),
+            ("[::1]:2181", "[0:0:0:0:0:0:0:1]:2181"),
+            ("[::ffff:10.0.0.1]:2181", "10.0.0.1:2181"),
         ];
         for (text, canonical) in cases {
             assert_eq!(listen_address(text).unwrap().to_string(), canonical);
