@@ -49,14 +49,20 @@ pub const LIST: &[Deliberate] = &[
                  once. Such a multi ends a write.",
     },
     Deliberate {
-        name: "root-has-two-names",
-        reason: "on the Java server a create under the root that is pipelined after setACL(\"/\") is checked against \
-                 the earlier list; Ferrokeeper has one root. Such a setACL ends a write.",
+        name: "setacl-comes-late",
+        reason: "the Java server checks requests that are pipelined after a setACL against the earlier list until \
+                 the setACL has been applied, which depends on its threads (and always under the root, which has two \
+                 names there); Ferrokeeper uses the new list at once. A setACL ends a write.",
     },
     Deliberate {
         name: "quota-usage-is-committed-usage",
         reason: "with enforceQuota the Java server compares pipelined writes with whatever usage has been committed \
                  by then, which depends on its threads. Writes are not pipelined in that configuration.",
+    },
+    Deliberate {
+        name: "oversized-frames-cut",
+        reason: "a frame above the limit closes the connection, on the Java server before replies to what precedes it \
+                 are sent, or not, depending on its threads. Such a request is alone in its write.",
     },
     Deliberate {
         name: "half-built-multiread",
@@ -126,6 +132,9 @@ pub enum Place {
 }
 
 pub fn place(request: &Request) -> Place {
+    if is_oversized(request) {
+        return Place::Alone;
+    }
     match request.op {
         // A refused auth closes the connection while later requests are unread.
         100 if request.cut == 0 => match request.fields.as_slice() {
@@ -135,11 +144,16 @@ pub fn place(request: &Request) -> Place {
             _ => Place::Alone,
         },
         -11 => Place::Last,
-        7 if matches!(request.path(), Some(b"" | b"/")) => Place::Last,
+        7 => Place::Last,
         14 if has_null(&request.fields) => Place::Last,
-        1..=9 | 11 | 12 | 14..=19 | 21 | 22 | 101 | 103..=107 => Place::Anywhere,
+        1..=6 | 8 | 9 | 11 | 12 | 14..=19 | 21 | 22 | 101 | 103..=107 => Place::Anywhere,
         _ => Place::Alone,
     }
+}
+
+/// Longer than jute.maxbuffer's default, without the length in front.
+fn is_oversized(request: &Request) -> bool {
+    request.frame(0, 0).len() - 4 > 0xF_FFFF
 }
 
 fn has_null(fields: &[Field]) -> bool {

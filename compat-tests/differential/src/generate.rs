@@ -276,6 +276,17 @@ impl Generator {
         self.connected[client] = true;
         let hello = self.hello();
         let mut action = match self.rng.weighted(&[50, 32, 4, 3, 3, 3]) {
+            0 if self.rng.chance(20) => {
+                let mut requests = self.burst();
+                requests.retain(|r| place(r) == Place::Anywhere);
+                Action::ConnectSend(
+                    Hello {
+                        passwd_len: 16,
+                        ..hello
+                    },
+                    requests,
+                )
+            }
             0 => Action::Connect(hello),
             1 => Action::Reconnect(hello, Password::Own),
             2 => Action::Reconnect(hello, Password::Wrong),

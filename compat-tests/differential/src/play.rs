@@ -99,6 +99,18 @@ impl<'a> Player<'a> {
                 let bytes = self.hello_bytes(hello, 0, &vec![0; hello.passwd_len.max(0) as usize]);
                 self.shake_hands(client, &bytes, "connect");
             }
+            Action::ConnectSend(hello, requests) if !connected => {
+                let mut bytes = self.hello_bytes(hello, 0, &[0; 16]);
+                for (i, request) in requests.iter().enumerate() {
+                    let xid = request.xid.unwrap_or(i as i32 + 1);
+                    bytes.extend_from_slice(&request.frame(xid, self.view.zxid_base));
+                }
+                self.shake_hands(client, &bytes, "connectsend");
+                if let Some(mut connection) = self.clients[client].connection.take() {
+                    connection.next_xid += requests.len() as i32;
+                    self.replies(client, connection, requests);
+                }
+            }
             Action::Reconnect(hello, password) => {
                 let (session, own) = self.clients[client]
                     .session
@@ -186,6 +198,10 @@ impl<'a> Player<'a> {
             bytes.extend_from_slice(&request.frame(xid, self.view.zxid_base));
         }
         connection.send(&bytes);
+        self.replies(client, connection, requests);
+    }
+
+    fn replies(&mut self, client: usize, mut connection: Connection, requests: &[Request]) {
         for request in requests {
             let cause = request_text(request);
             match self.await_reply(client, &mut connection) {

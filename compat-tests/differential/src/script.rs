@@ -21,6 +21,8 @@ pub struct Step {
 pub enum Action {
     /// The handshake of a new session; nothing if the client is connected.
     Connect(Hello),
+    /// The same with requests behind it in the same write.
+    ConnectSend(Hello, Vec<Request>),
     /// The handshake with the client's last session, also while its connection lives.
     Reconnect(Hello, Password),
     /// The connection is closed without a word.
@@ -73,18 +75,18 @@ impl Script {
             // Writing into a String cannot fail.
             let _ = match &step.action {
                 Action::Connect(h) => writeln!(out, "{c} connect {}", hello_text(h)),
+                Action::ConnectSend(h, _) => writeln!(out, "{c} connectsend {}", hello_text(h)),
                 Action::Reconnect(h, p) => writeln!(out, "{c} reconnect {p:?} {}", hello_text(h)),
                 Action::Drop => writeln!(out, "{c} drop"),
                 Action::Raw(b) => writeln!(out, "{c} raw {}", hex(b)),
                 Action::RawHello(b) => writeln!(out, "{c} rawhello {}", hex(b)),
-                Action::Send(requests) => {
-                    let _ = writeln!(out, "{c} send");
-                    for request in requests {
-                        let _ = writeln!(out, "  {}", request_text(request));
-                    }
-                    Ok(())
-                }
+                Action::Send(_) => writeln!(out, "{c} send"),
             };
+            if let Action::Send(requests) | Action::ConnectSend(_, requests) = &step.action {
+                for request in requests {
+                    let _ = writeln!(out, "  {}", request_text(request));
+                }
+            }
         }
         out
     }
@@ -113,7 +115,9 @@ fn parse_line(line: &str, script: &mut Script) -> Result<()> {
     if line.starts_with(' ') {
         let request = Text::new(line).request()?;
         match script.steps.last_mut().map(|s| &mut s.action) {
-            Some(Action::Send(requests)) => requests.push(request),
+            Some(Action::Send(requests) | Action::ConnectSend(_, requests)) => {
+                requests.push(request)
+            }
             _ => bail!("a request outside of `send`"),
         }
         return Ok(());
@@ -122,6 +126,7 @@ fn parse_line(line: &str, script: &mut Script) -> Result<()> {
     ensure!(words.len() >= 2, "expected: CLIENT ACTION");
     let action = match words[1] {
         "connect" => Action::Connect(parse_hello(&words[2..])?),
+        "connectsend" => Action::ConnectSend(parse_hello(&words[2..])?, Vec::new()),
         "reconnect" => {
             let password = match words.get(2) {
                 Some(&"Own") => Password::Own,

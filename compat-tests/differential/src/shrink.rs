@@ -1,6 +1,6 @@
 //! Makes a script that shows a difference as short as it gets (delta debugging: leave out parts, halves first).
 
-use crate::request::Field;
+use crate::request::{Field, Request};
 use crate::script::{Action, Script, Step};
 
 /// `shows` says whether a script still shows the difference. At most `attempts` scripts are tried.
@@ -60,16 +60,28 @@ fn from_steps(script: &Script, steps: &[Step]) -> Script {
 fn units_of(script: &Script) -> Vec<(usize, Step)> {
     let mut units = Vec::new();
     for (i, step) in script.steps.iter().enumerate() {
+        let single = |r: &Request| {
+            (
+                i,
+                Step {
+                    client: step.client,
+                    action: Action::Send(vec![r.clone()]),
+                },
+            )
+        };
         match &step.action {
-            Action::Send(requests) => units.extend(requests.iter().map(|r| {
-                (
+            Action::Send(requests) => units.extend(requests.iter().map(single)),
+            Action::ConnectSend(hello, requests) => {
+                let action = Action::ConnectSend(hello.clone(), Vec::new());
+                units.push((
                     i,
                     Step {
                         client: step.client,
-                        action: Action::Send(vec![r.clone()]),
+                        action,
                     },
-                )
-            })),
+                ));
+                units.extend(requests.iter().map(single));
+            }
             _ => units.push((i, step.clone())),
         }
     }
@@ -81,8 +93,11 @@ fn from_units(script: &Script, units: &[(usize, Step)]) -> Script {
     let mut last = usize::MAX;
     for (i, unit) in units {
         match (steps.last_mut().map(|s| &mut s.action), &unit.action) {
-            (Some(Action::Send(requests)), Action::Send(more)) if last == *i => {
-                requests.extend(more.iter().cloned())
+            (
+                Some(Action::Send(requests) | Action::ConnectSend(_, requests)),
+                Action::Send(more),
+            ) if last == *i => {
+                requests.extend(more.iter().cloned());
             }
             _ => steps.push(unit.clone()),
         }
