@@ -40,6 +40,12 @@ pub enum Feature {
     Audit,
     /// How Java's own log and snapshot files are written.
     JavaFiles,
+    RequestThrottle,
+    ConnectionThrottle,
+    ResponseCache,
+    TreeDigest,
+    /// The part of group commit that ends its wait early.
+    QueuePoll,
 }
 
 #[derive(Debug)]
@@ -245,7 +251,10 @@ const NO_KERBEROS_TOOL: &str = "it concerns Java's Kerberos login";
 const NEVER_READ: &str = "ZooKeeper does not read it either";
 const JAVA_CLASS: &str = "this server cannot load Java classes; remove it";
 
-use Feature::{AdminServer, Audit, JavaFiles, Metrics, Sasl, Tls};
+use Feature::{
+    AdminServer, Audit, ConnectionThrottle, JavaFiles, Metrics, QueuePoll, RequestThrottle,
+    ResponseCache, Sasl, Tls, TreeDigest,
+};
 
 pub static KEYS: &[Key] = &[
     // Basic
@@ -273,17 +282,19 @@ pub static KEYS: &[Key] = &[
         "fsync.warningthresholdms",
     ]),
     prop("flushDelay"),
-    prop("maxWriteQueuePollTime"),
+    prop("maxWriteQueuePollTime").of(QueuePoll),
     prop("maxBatchSize"),
     prop("datadir.autocreate"),
     prop("db.autocreate").ensemble(),
-    prop("digest.enabled"),
+    prop("digest.enabled").of(TreeDigest),
     prop("closeSessionTxn.enabled"),
     prop("jute.maxbuffer").named(&["jute.maxbuffer"]),
-    prop("jute.maxbuffer.extrasize").named(&[
-        "jute.maxbuffer.extrasize",
-        "zookeeper.jute.maxbuffer.extrasize",
-    ]),
+    prop("jute.maxbuffer.extrasize")
+        .named(&[
+            "jute.maxbuffer.extrasize",
+            "zookeeper.jute.maxbuffer.extrasize",
+        ])
+        .ensemble(),
     prop("intBufferStartingSizeBytes").silent(),
     // Sessions and client connections
     direct("minSessionTimeout"),
@@ -470,8 +481,8 @@ pub static KEYS: &[Key] = &[
     prop("commitProcessor.shutdownTimeout").silent(),
     prop("commitProcessor.maxReadBatchSize").no_effect(JAVA_PIPELINE),
     prop("commitProcessor.maxCommitBatchSize").no_effect(JAVA_PIPELINE),
-    prop("maxResponseCacheSize"),
-    prop("maxGetChildrenResponseCacheSize"),
+    prop("maxResponseCacheSize").of(ResponseCache),
+    prop("maxGetChildrenResponseCacheSize").of(ResponseCache),
     prop("watchManagerName"),
     prop("watcherCleanThreadsNum").silent(),
     prop("watcherCleanThreshold").silent(),
@@ -481,27 +492,53 @@ pub static KEYS: &[Key] = &[
     prop("netty.advancedFlowControl.enabled")
         .aka(&["advancedFlowControlEnabled"])
         .silent(),
-    prop("request_throttler.shutdownTimeout"),
+    prop("request_throttler.shutdownTimeout").of(RequestThrottle),
     // Throttling
-    prop("request_throttle_max_requests").aka(&["requestThrottleLimit"]),
-    prop("request_throttle_stall_time").aka(&["requestThrottleStallTime"]),
-    prop("request_throttle_drop_stale").aka(&["requestThrottleDropStale"]),
-    prop("request_stale_connection_check").aka(&["requestStaleConnectionCheck"]),
-    prop("request_stale_latency_check").aka(&["requestStaleLatencyCheck"]),
-    prop("throttled_op_wait_time").aka(&["throttledOpWaitTime"]),
+    prop("request_throttle_max_requests")
+        .of(RequestThrottle)
+        .aka(&["requestThrottleLimit"]),
+    prop("request_throttle_stall_time")
+        .of(RequestThrottle)
+        .aka(&["requestThrottleStallTime"]),
+    prop("request_throttle_drop_stale")
+        .of(RequestThrottle)
+        .aka(&["requestThrottleDropStale"]),
+    prop("request_stale_connection_check")
+        .of(RequestThrottle)
+        .aka(&["requestStaleConnectionCheck"]),
+    prop("request_stale_latency_check")
+        .of(RequestThrottle)
+        .aka(&["requestStaleLatencyCheck"]),
+    prop("throttled_op_wait_time")
+        .of(RequestThrottle)
+        .aka(&["throttledOpWaitTime"]),
     prop("largeRequestThreshold"),
     prop("largeRequestMaxBytes"),
-    prop("connection_throttle_tokens").aka(&["connectionMaxTokens"]),
-    prop("connection_throttle_fill_time").aka(&["connectionTokenFillTime"]),
-    prop("connection_throttle_fill_count").aka(&["connectionTokenFillCount"]),
-    prop("connection_throttle_freeze_time").aka(&["connectionFreezeTime"]),
-    prop("connection_throttle_drop_increase").aka(&["connectionDropIncrease"]),
-    prop("connection_throttle_drop_decrease").aka(&["connectionDropDecrease"]),
-    prop("connection_throttle_decrease_ratio").aka(&["connectionDecreaseRatio"]),
-    prop("connection_throttle_weight_enabled"),
-    prop("connection_throttle_global_session_weight"),
-    prop("connection_throttle_local_session_weight"),
-    prop("connection_throttle_renew_session_weight"),
+    prop("connection_throttle_tokens")
+        .of(ConnectionThrottle)
+        .aka(&["connectionMaxTokens"]),
+    prop("connection_throttle_fill_time")
+        .of(ConnectionThrottle)
+        .aka(&["connectionTokenFillTime"]),
+    prop("connection_throttle_fill_count")
+        .of(ConnectionThrottle)
+        .aka(&["connectionTokenFillCount"]),
+    prop("connection_throttle_freeze_time")
+        .of(ConnectionThrottle)
+        .aka(&["connectionFreezeTime"]),
+    prop("connection_throttle_drop_increase")
+        .of(ConnectionThrottle)
+        .aka(&["connectionDropIncrease"]),
+    prop("connection_throttle_drop_decrease")
+        .of(ConnectionThrottle)
+        .aka(&["connectionDropDecrease"]),
+    prop("connection_throttle_decrease_ratio")
+        .of(ConnectionThrottle)
+        .aka(&["connectionDecreaseRatio"]),
+    prop("connection_throttle_weight_enabled").of(ConnectionThrottle),
+    prop("connection_throttle_global_session_weight").of(ConnectionThrottle),
+    prop("connection_throttle_local_session_weight").of(ConnectionThrottle),
+    prop("connection_throttle_renew_session_weight").of(ConnectionThrottle),
     // Quotas, containers
     prop("enforceQuota"),
     prop("znode.container.checkIntervalMs").named(&["znode.container.checkIntervalMs"]),

@@ -30,6 +30,26 @@ const ABSENT: &[(Feature, &str)] = &[
         Feature::JavaFiles,
         "logs and snapshots are kept in a format of this server's own, which paces and purges itself",
     ),
+    (
+        Feature::RequestThrottle,
+        "requests are not throttled in this release beyond globalOutstandingLimit",
+    ),
+    (
+        Feature::ConnectionThrottle,
+        "connections are not throttled in this release; maxClientCnxns and maxCnxns limit them",
+    ),
+    (
+        Feature::ResponseCache,
+        "reads are answered from memory, without a cache of responses",
+    ),
+    (
+        Feature::TreeDigest,
+        "the digest of the tree is not computed in this release",
+    ),
+    (
+        Feature::QueuePoll,
+        "flushDelay alone says how long a group commit waits",
+    ),
 ];
 
 impl Config {
@@ -110,6 +130,12 @@ impl Config {
                 Feature::AdminServer => !self.admin.enabled && self.admin.is_explicit,
                 Feature::Metrics => self.metrics.provider != MetricsProvider::Prometheus,
                 Feature::Audit => !self.audit_enabled,
+                Feature::RequestThrottle => {
+                    self.request_throttle.requests_max == 0
+                        && self.throttled_op_wait_time_ms.is_none()
+                }
+                Feature::ConnectionThrottle => self.connection_throttle.tokens_max == 0,
+                Feature::QueuePoll => self.flush_delay_ms == 0,
                 _ => false,
             };
             if is_off {
@@ -138,12 +164,23 @@ impl Config {
                 format!("{} {verb} no effect: {reason}", names.join(", ")),
             );
         }
+        if let Some(setting) = settings.get("autopurge.snapRetainCount") {
+            let text = "autopurge.snapRetainCount has no effect: checkpoints replace one another";
+            let notice = Notice::at(Level::Info, &setting.origin, text);
+            diagnostics.notices.push(notice);
+        }
         if self.admin.enabled && !self.admin.is_explicit {
             let text =
                 "ZooKeeper 3.9 would start its AdminServer by default; this release has none";
             diagnostics.notices.push(Notice::general(Level::Info, text));
         }
     }
+}
+
+/// Whether a test has to find a warning for keys of this part.
+#[cfg(test)]
+pub(super) fn is_absent(feature: Feature) -> bool {
+    ABSENT.iter().any(|(absent, _)| *absent == feature)
 }
 
 pub(super) fn membership_settings(settings: &Settings) -> impl Iterator<Item = (&str, &Setting)> {
