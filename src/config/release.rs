@@ -154,15 +154,16 @@ impl Config {
             let Some((_, first)) = missed.first() else {
                 continue;
             };
-            let names: Vec<String> = missed
-                .iter()
-                .map(|(name, setting)| format!("{name} ({})", setting.origin))
-                .collect();
-            let verb = if names.len() == 1 { "has" } else { "have" };
-            diagnostics.warn(
-                &first.origin,
-                format!("{} {verb} no effect: {reason}", names.join(", ")),
-            );
+            let text = match &missed[..] {
+                [(name, _)] => format!("{name} has no effect: {reason}"),
+                _ => {
+                    let named =
+                        |(name, setting): &(&str, &Setting)| format!("{name} ({})", setting.origin);
+                    let names: Vec<String> = missed.iter().map(named).collect();
+                    format!("{} have no effect: {reason}", names.join(", "))
+                }
+            };
+            diagnostics.warn(&first.origin, text);
         }
         if let Some(setting) = settings.get("autopurge.snapRetainCount") {
             let text = "autopurge.snapRetainCount has no effect: checkpoints replace one another";

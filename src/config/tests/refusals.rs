@@ -1,0 +1,126 @@
+//! What this release refuses and what it only misses.
+
+use super::*;
+
+#[test]
+fn this_release_refuses_what_would_be_dangerous() {
+    let servers = "initLimit=5\nsyncLimit=2\nserver.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2";
+    let cases = [
+        (
+            servers,
+            "./zoo.cfg:5: server.1: ensembles are not available yet in this release",
+        ),
+        (
+            "standaloneEnabled=false\nserver.1=a:1:2",
+            "./zoo.cfg:3: standaloneEnabled: ensembles are not available",
+        ),
+        (
+            "secureClientPort=2281",
+            "./zoo.cfg:3: secureClientPort: TLS is not available yet in this release",
+        ),
+        (
+            "client.portUnification=true",
+            "./zoo.cfg:3: client.portUnification: TLS is not available",
+        ),
+        (
+            "sslQuorum=true",
+            "./zoo.cfg:3: sslQuorum: TLS between servers is not available",
+        ),
+        (
+            "quorum.auth.enableSasl=true",
+            "./zoo.cfg:3: quorum.auth.enableSasl: SASL between servers",
+        ),
+        (
+            "sessionRequireClientSASLAuth=true",
+            "./zoo.cfg:3: sessionRequireClientSASLAuth: SASL is not available",
+        ),
+        (
+            "enforce.auth.enabled=true\nenforce.auth.schemes=sasl",
+            "./zoo.cfg:4: enforce.auth.schemes: Authentication scheme sasl is not available.",
+        ),
+        (
+            "enforce.auth.enabled=true\nenforce.auth.schemes=x509",
+            "./zoo.cfg:4: enforce.auth.schemes: Authentication scheme x509 is not available.",
+        ),
+        (
+            "audit.enable=true",
+            "./zoo.cfg:3: audit.enable: the audit log is not available",
+        ),
+    ];
+    for (text, expected) in cases {
+        let all = errors(text);
+        assert!(
+            all.iter().any(|error| error.starts_with(expected)),
+            "{text}: {all:?}"
+        );
+    }
+    for text in [
+        "sslQuorum=false",
+        "audit.enable=false",
+        "quorum.auth.enableSasl=false",
+        "secureClientPort=0",
+    ] {
+        assert!(try_read(&format!("{BASE}{text}"), "").is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn a_refused_property_names_itself() {
+    let invalid = try_read(BASE, "-Dzookeeper.sessionRequireClientSASLAuth=true").unwrap_err();
+    assert!(
+        invalid
+            .to_string()
+            .starts_with("-Dzookeeper.sessionRequireClientSASLAuth: SASL is not"),
+        "{invalid}"
+    );
+}
+
+#[test]
+fn absent_parts_are_named_once() {
+    let loaded =
+        read("ssl.keyStore.location=/k\nssl.trustStore.location=/t\nssl.keyStore.password=hush");
+    let all = warnings(&loaded);
+    assert_eq!(
+        all,
+        [
+            "./zoo.cfg:3: ssl.keyStore.location (./zoo.cfg:3), ssl.trustStore.location (./zoo.cfg:4), \
+          ssl.keyStore.password (./zoo.cfg:5) have no effect: TLS is not available yet in this release"
+        ]
+    );
+    let sasl =
+        only_warning("authProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider");
+    assert!(sasl.contains("the scheme sasl is not available"), "{sasl}");
+    assert!(only_warning("snapCount=1000").contains(": snapCount has no effect"));
+}
+
+#[test]
+fn the_admin_server_is_missed_only_by_who_asked_for_it() {
+    let told = |text: &str| {
+        read(text)
+            .1
+            .into_iter()
+            .filter(|n| n.text.contains("AdminServer"))
+            .collect::<Vec<_>>()
+    };
+    let by_default = told("");
+    assert_eq!((by_default.len(), by_default[0].level), (1, Level::Info));
+    assert_eq!(told("admin.enableServer=true")[0].level, Level::Warn);
+    assert!(only_warning("admin.serverPort=9000").contains(": admin.serverPort has no effect"));
+    assert_eq!(told("admin.enableServer=false\nadmin.serverPort=9000"), []);
+}
+
+#[test]
+fn metrics_are_missed_with_the_prometheus_provider_only() {
+    let prometheus = "metricsProvider.className=org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider";
+    let warning = only_warning(&format!("{prometheus}\nmetricsProvider.httpPort=7001"));
+    assert!(
+        warning.contains("metricsProvider.httpPort (./zoo.cfg:4)"),
+        "{warning}"
+    );
+    for text in [
+        "metricsProvider.httpPort=7001",
+        "metricsProvider.className=org.apache.zookeeper.metrics.impl.NullMetricsProvider",
+    ] {
+        assert_eq!(warnings(&read(text)), Vec::<String>::new());
+    }
+}
