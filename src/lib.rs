@@ -1,6 +1,9 @@
-//! Ferrokeeper.
+#![doc = include_str!("ARCHITECTURE.md")]
 
+pub mod admin;
 pub mod auth;
+pub mod cli;
+pub mod config;
 pub mod ids;
 pub mod net;
 pub mod ops;

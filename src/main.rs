@@ -1,1 +1,97 @@
-fn main() {}
+//! Arguments, configuration, logging, run.
+
+use std::process::ExitCode;
+
+use ferrokeeper::cli::{Command, Start};
+use ferrokeeper::config::{self, Config, Invalid, Level, Notice, SystemProperties};
+use ferrokeeper::server::{self, ServerError};
+use tracing_subscriber::EnvFilter;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Exit codes that scripts know from the Java server.
+const UNEXPECTED: u8 = 1;
+const INVALID: u8 = 2;
+
+fn main() -> ExitCode {
+    match Command::parse(std::env::args_os()) {
+        Ok(Command::Run { start, definitions }) => run(&start, &properties(&definitions)),
+        Ok(Command::CheckConfig { file, definitions }) => {
+            let report = config::report::check(&file, &properties(&definitions));
+            print!("{}", report.text);
+            if report.is_valid {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(INVALID)
+            }
+        }
+        Err(stop) if stop.exit_code == 0 => {
+            println!("{}", stop.text);
+            ExitCode::SUCCESS
+        }
+        Err(stop) => {
+            eprintln!("{}", stop.text);
+            ExitCode::from(stop.exit_code)
+        }
+    }
+}
+
+fn properties(definitions: &[String]) -> SystemProperties {
+    let flags = |name| std::env::var(name).unwrap_or_default();
+    SystemProperties::new(
+        &flags("SERVER_JVMFLAGS"),
+        &flags("JVMFLAGS"),
+        definitions.iter().map(String::as_str),
+    )
+}
+
+fn run(start: &Start, properties: &SystemProperties) -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_env_filter(filter)
+        .init();
+
+    let loaded = match start {
+        Start::File(path) => Config::load(path, properties),
+        Start::Positional(arguments) => Config::positional(arguments, properties),
+        Start::Embedded => Config::embedded(properties),
+    };
+    let config = match loaded {
+        Ok((config, notices)) => {
+            notices.iter().for_each(log);
+            config
+        }
+        Err(invalid) => return refuse(&invalid),
+    };
+    match server::run(&config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(ServerError::Storage(error)) => {
+            tracing::error!("Unable to access datadir, exiting abnormally: {error}");
+            eprintln!("Unable to access datadir, exiting abnormally\n{error}");
+            ExitCode::from(error.exit_code() as u8)
+        }
+        Err(ServerError::Config(error)) => refuse(&config::ConfigError::general(error).into()),
+        Err(error) => {
+            tracing::error!("Unexpected exception, exiting abnormally: {error}");
+            eprintln!("{error}");
+            ExitCode::from(UNEXPECTED)
+        }
+    }
+}
+
+fn refuse(invalid: &Invalid) -> ExitCode {
+    invalid.notices.iter().for_each(log);
+    tracing::error!("Invalid config, exiting abnormally: {invalid}");
+    eprintln!("Invalid config, exiting abnormally\n{invalid}");
+    ExitCode::from(INVALID)
+}
+
+fn log(notice: &Notice) {
+    match notice.level {
+        Level::Info => tracing::info!("{notice}"),
+        Level::Warn => tracing::warn!("{notice}"),
+        Level::Error => tracing::error!("{notice}"),
+    }
+}

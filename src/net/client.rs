@@ -49,7 +49,12 @@ struct Connection {
 }
 
 /// Serves a connection until it ends.
-pub async fn serve(stream: TcpStream, remote: SocketAddr, pipeline: Arc<Pipeline>, words: Arc<dyn Words>) {
+pub async fn serve(
+    stream: TcpStream,
+    remote: SocketAddr,
+    pipeline: Arc<Pipeline>,
+    words: Arc<dyn Words>,
+) {
     let (input, output) = stream.into_split();
     let output = Arc::new(output);
     let client = pipeline.connect(remote, Box::new(SocketSink(output.clone())));
@@ -105,7 +110,9 @@ impl Connection {
     fn read(&mut self, cx: &mut Context<'_>) -> Poll<std::ops::ControlFlow<()>> {
         SCRATCH.with_borrow_mut(|scratch| {
             let mut buf = ReadBuf::new(scratch);
-            if ready!(Pin::new(&mut self.input).poll_read(cx, &mut buf)).is_err() || buf.filled().is_empty() {
+            if ready!(Pin::new(&mut self.input).poll_read(cx, &mut buf)).is_err()
+                || buf.filled().is_empty()
+            {
                 return Poll::Ready(std::ops::ControlFlow::Break(()));
             }
             if self.unread.is_empty() {
@@ -140,7 +147,12 @@ impl Connection {
 
     /// Closes our side, and takes what still comes until the other side closes too.
     async fn linger(self) {
-        let Connection { mut input, output, client, .. } = self;
+        let Connection {
+            mut input,
+            output,
+            client,
+            ..
+        } = self;
         // The client holds the sink, and with it the other handle of the output.
         drop(client);
         if let Ok(mut output) = Arc::try_unwrap(output) {

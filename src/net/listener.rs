@@ -62,21 +62,34 @@ impl Counts {
     fn admit(self: &Arc<Self>, settings: &ListenSettings, ip: IpAddr) -> Result<Place, String> {
         let total = self.total.load(Ordering::Relaxed);
         if settings.total_max > 0 && total >= settings.total_max {
-            return Err(format!("Too many connections max allowed is {}", settings.total_max));
+            return Err(format!(
+                "Too many connections max allowed is {}",
+                settings.total_max
+            ));
         }
         let mut by_ip = self.by_ip.lock();
         let count = by_ip.entry(ip).or_default();
         if settings.per_ip_max > 0 && *count >= settings.per_ip_max {
-            return Err(format!("Too many connections from {ip} - max is {}", settings.per_ip_max));
+            return Err(format!(
+                "Too many connections from {ip} - max is {}",
+                settings.per_ip_max
+            ));
         }
         *count += 1;
         self.total.fetch_add(1, Ordering::Relaxed);
-        Ok(Place { counts: self.clone(), ip })
+        Ok(Place {
+            counts: self.clone(),
+            ip,
+        })
     }
 }
 
 pub fn bind(settings: &ListenSettings) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(settings.address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(settings.address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     socket.set_reuse_address(true)?;
     if settings.address.is_ipv6() {
         // The wildcard takes both families, as Java's does.
@@ -84,7 +97,11 @@ pub fn bind(settings: &ListenSettings) -> io::Result<TcpListener> {
     }
     socket.set_nonblocking(true)?;
     socket.bind(&settings.address.into())?;
-    socket.listen(if settings.backlog > 0 { settings.backlog } else { BACKLOG })?;
+    socket.listen(if settings.backlog > 0 {
+        settings.backlog
+    } else {
+        BACKLOG
+    })?;
     TcpListener::from_std(socket.into())
 }
 

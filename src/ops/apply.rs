@@ -2,8 +2,8 @@
 
 use super::{close_session, create, create_session, delete, multi, quota, set_acl, set_data};
 use crate::ids::SessionId;
-use crate::proto::{ErrorCode, OpCode, Stat};
 use crate::proto::txn::{ErrorTxn, TxnHeader};
+use crate::proto::{ErrorCode, OpCode, Stat};
 use crate::tree::acl::AclList;
 use crate::tree::{NodeId, Tree, path};
 use jute::Text;
@@ -11,9 +11,22 @@ use jute::Text;
 /// What happened to a node, for those who watch. The lists say who may know.
 #[derive(Clone, Copy)]
 pub enum Change<'a> {
-    Created { path: &'a str, acl: &'a AclList, parent: &'a str, parent_acl: &'a AclList },
-    Deleted { path: &'a str, acl: &'a AclList, parent: &'a str, parent_acl: &'a AclList },
-    Data { path: &'a str, acl: &'a AclList },
+    Created {
+        path: &'a str,
+        acl: &'a AclList,
+        parent: &'a str,
+        parent_acl: &'a AclList,
+    },
+    Deleted {
+        path: &'a str,
+        acl: &'a AclList,
+        parent: &'a str,
+        parent_acl: &'a AclList,
+    },
+    Data {
+        path: &'a str,
+        acl: &'a AclList,
+    },
 }
 
 pub trait Observer {
@@ -93,7 +106,9 @@ pub(super) fn apply_one<'a>(
             let txn: ErrorTxn = jute::from_slice(body)?;
             Ok(Applied::Error(txn.err))
         }
-        other => Err(serde::de::Error::custom(format_args!("{other} is not a transaction"))),
+        other => Err(serde::de::Error::custom(format_args!(
+            "{other} is not a transaction"
+        ))),
     }
 }
 
@@ -103,7 +118,9 @@ impl<O: Observer> Apply<'_, O> {
             return;
         }
         let parent = path::split(path).map_or("", |(parent, _)| parent);
-        let Some(parent_node) = self.tree.get(parent) else { return };
+        let Some(parent_node) = self.tree.get(parent) else {
+            return;
+        };
         let change = Change::Created {
             path,
             acl: self.tree.acl(self.tree.node(id)),

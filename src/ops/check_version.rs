@@ -3,7 +3,7 @@
 use super::write::{WriteContext, next_version};
 use super::{put, required};
 use crate::auth::perm;
-use crate::proto::client::{CheckVersionRequest};
+use crate::proto::client::CheckVersionRequest;
 use crate::proto::{ErrorCode, OpCode};
 use crate::tree::path;
 

@@ -3,25 +3,35 @@
 use super::apply::{Applied, Apply};
 use super::write::WriteContext;
 use super::{Observer, delete, put};
-use crate::proto::{ErrorCode, OpCode};
 use crate::proto::txn::CloseSessionTxn;
+use crate::proto::{ErrorCode, OpCode};
 use crate::tree::path;
 use jute::Text;
 
 pub(super) fn check(ctx: &mut WriteContext<'_>, out: &mut Vec<u8>) -> Result<OpCode, ErrorCode> {
     let paths = ctx.pending.ephemerals(ctx.tree, ctx.session);
     for path in &paths {
-        if let (Some(node), Some((parent, _))) = (ctx.pending.get(ctx.tree, path), path::split(path)) {
+        if let (Some(node), Some((parent, _))) =
+            (ctx.pending.get(ctx.tree, path), path::split(path))
+        {
             delete::promise(ctx, path, parent, node)?;
         }
     }
     if ctx.rules.close_session_lists_paths {
-        put(out, &CloseSessionTxn { paths2_delete: paths.into_iter().map(Text::from).collect() });
+        put(
+            out,
+            &CloseSessionTxn {
+                paths2_delete: paths.into_iter().map(Text::from).collect(),
+            },
+        );
     }
     Ok(OpCode::CLOSE_SESSION)
 }
 
-pub(super) fn apply<'a>(cx: &mut Apply<'_, impl Observer>, body: &'a [u8]) -> Result<Applied<'a>, jute::Error> {
+pub(super) fn apply<'a>(
+    cx: &mut Apply<'_, impl Observer>,
+    body: &'a [u8],
+) -> Result<Applied<'a>, jute::Error> {
     cx.tree.remove_session(cx.session);
     if !body.is_empty() {
         let txn: CloseSessionTxn<'_> = jute::from_slice(body)?;

@@ -6,8 +6,8 @@ use super::write::{WriteContext, put_acl};
 use super::{Observer, put, quota, required};
 use crate::auth::perm;
 use crate::proto::client::{CreateRequest, CreateTtlRequest};
-use crate::proto::{Acl, ErrorCode, OpCode};
 use crate::proto::txn::{CreateContainerTxn, CreateTtlTxn, CreateTxn};
+use crate::proto::{Acl, ErrorCode, OpCode};
 use crate::tree::acl::{self, AclList};
 use crate::tree::{CreateError, Kind, NewNode, TTL_MS_MAX, path};
 use jute::{Buffer, Text};
@@ -24,13 +24,25 @@ pub(super) struct Request<'a> {
 
 impl<'a> From<&'a CreateRequest<'_>> for Request<'a> {
     fn from(r: &'a CreateRequest<'_>) -> Self {
-        Request { path: &r.path, data: &r.data, acl: r.acl.as_ref(), flags: r.flags, ttl: -1 }
+        Request {
+            path: &r.path,
+            data: &r.data,
+            acl: r.acl.as_ref(),
+            flags: r.flags,
+            ttl: -1,
+        }
     }
 }
 
 impl<'a> From<&'a CreateTtlRequest<'_>> for Request<'a> {
     fn from(r: &'a CreateTtlRequest<'_>) -> Self {
-        Request { path: &r.path, data: &r.data, acl: r.acl.as_ref(), flags: r.flags, ttl: r.ttl }
+        Request {
+            path: &r.path,
+            data: &r.data,
+            acl: r.acl.as_ref(),
+            flags: r.flags,
+            ttl: r.ttl,
+        }
     }
 }
 
@@ -65,8 +77,11 @@ pub(super) fn check(
     if is_ttl_flag(flags) && !ctx.rules.extended_types {
         return Err(ErrorCode::UNIMPLEMENTED);
     }
-    let ttl_is_valid =
-        if is_ttl_flag(flags) { (1..=TTL_MS_MAX).contains(&request.ttl) } else { request.ttl < 0 };
+    let ttl_is_valid = if is_ttl_flag(flags) {
+        (1..=TTL_MS_MAX).contains(&request.ttl)
+    } else {
+        request.ttl < 0
+    };
     // Upstream lets a negative ttl with a plain flag through, and falls over it when it applies the transaction.
     if !ttl_is_valid || (op == OpCode::CREATE_TTL && !is_ttl_flag(flags)) {
         return Err(ErrorCode::BAD_ARGUMENTS);
@@ -124,7 +139,8 @@ pub(super) fn check(
     parent.cversion = parent_cversion;
     parent.children += 1;
     ctx.pending.put(ctx.zxid, parent_path, parent);
-    ctx.pending.put(ctx.zxid, path, Change::new_node(kind, acl, data_len));
+    ctx.pending
+        .put(ctx.zxid, path, Change::new_node(kind, acl, data_len));
     Ok(op)
 }
 
@@ -169,7 +185,11 @@ pub(super) fn apply<'a>(
                 path: txn.path,
                 data: txn.data,
                 acl: txn.acl,
-                kind: if txn.ephemeral { Kind::Ephemeral(cx.session.0) } else { Kind::Persistent },
+                kind: if txn.ephemeral {
+                    Kind::Ephemeral(cx.session.0)
+                } else {
+                    Kind::Persistent
+                },
                 parent_cversion: txn.parent_c_version,
             }
         }

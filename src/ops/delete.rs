@@ -6,8 +6,8 @@ use super::write::{WriteContext, next_version};
 use super::{Observer, put, required};
 use crate::auth::perm;
 use crate::proto::client::{DeleteContainerRequest, DeleteRequest};
-use crate::proto::{ErrorCode, OpCode};
 use crate::proto::txn::DeleteTxn;
+use crate::proto::{ErrorCode, OpCode};
 use crate::tree::{Kind, path};
 use jute::Text;
 
@@ -65,7 +65,9 @@ fn deletable(path: &str) -> Result<&str, ErrorCode> {
     if !path::has_parent(path) || path::is_reserved(path) {
         return Err(ErrorCode::BAD_ARGUMENTS);
     }
-    path::split(path).map(|(parent, _)| parent).ok_or(ErrorCode::BAD_ARGUMENTS)
+    path::split(path)
+        .map(|(parent, _)| parent)
+        .ok_or(ErrorCode::BAD_ARGUMENTS)
 }
 
 /// Later requests see the node gone.
@@ -82,7 +84,10 @@ pub(super) fn promise(
     Ok(())
 }
 
-pub(super) fn apply<'a>(cx: &mut Apply<'_, impl Observer>, body: &'a [u8]) -> Result<Applied<'a>, jute::Error> {
+pub(super) fn apply<'a>(
+    cx: &mut Apply<'_, impl Observer>,
+    body: &'a [u8],
+) -> Result<Applied<'a>, jute::Error> {
     let txn: DeleteTxn<'_> = jute::from_slice(body)?;
     Ok(match cx.delete(txn.path.or_empty()) {
         Ok(()) => Applied::Nothing,

@@ -2,11 +2,13 @@
 
 use super::put;
 use super::read::ReadContext;
-use crate::proto::client::{GetEphemeralsResponse};
+use crate::proto::client::GetEphemeralsResponse;
 use jute::Text;
 
 pub(super) fn get(ctx: &ReadContext<'_>, prefix: Option<&str>, out: &mut Vec<u8>) {
-    let prefix = prefix.filter(|p| !p.trim().is_empty() && *p != "/").unwrap_or("");
+    let prefix = prefix
+        .filter(|p| !p.trim().is_empty() && *p != "/")
+        .unwrap_or("");
     let ephemerals = ctx
         .tree
         .ephemerals_of(ctx.session)

@@ -27,8 +27,8 @@ pub use read::{ReadContext, read};
 pub use write::{WriteContext, Written, write};
 
 use crate::auth::Providers;
-use crate::tree::quota::Exceeded;
 use crate::proto::{ErrorCode, OpCode};
+use crate::tree::quota::Exceeded;
 
 /// The settings that decide what is allowed.
 pub struct Rules {

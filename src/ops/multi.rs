@@ -3,9 +3,12 @@
 use super::apply::{Applied, Apply, apply_one};
 use super::write::{Refusal, WriteContext};
 use super::{Observer, check_version, create, delete, put, set_data};
-use crate::proto::client::{CheckVersionRequest, CreateRequest, CreateTtlRequest, DeleteRequest, GetChildrenRequest, GetDataRequest, MultiHeader, SetDataRequest};
-use crate::proto::{ErrorCode, OpCode};
+use crate::proto::client::{
+    CheckVersionRequest, CreateRequest, CreateTtlRequest, DeleteRequest, GetChildrenRequest,
+    GetDataRequest, MultiHeader, SetDataRequest,
+};
 use crate::proto::txn::{ErrorTxn, MultiTxn};
+use crate::proto::{ErrorCode, OpCode};
 
 pub(super) enum Request<'a> {
     Create(OpCode, CreateRequest<'a>),
@@ -33,12 +36,20 @@ pub(super) fn decode(body: &[u8]) -> Result<Vec<Request<'_>>, Refusal> {
         requests.push(match header.op {
             OpCode::CREATE | OpCode::CREATE2 | OpCode::CREATE_CONTAINER => {
                 let request: CreateRequest<'_> = jute::read(&mut rest)?;
-                let plain = create::is_known_flag(request.flags) && !create::is_ttl_flag(request.flags);
+                let plain =
+                    create::is_known_flag(request.flags) && !create::is_ttl_flag(request.flags);
                 if !plain || request.acl.is_none() {
                     return Err(Refusal::Undecodable);
                 }
                 let container = request.flags == create::FLAG_CONTAINER;
-                Request::Create(if container { OpCode::CREATE_CONTAINER } else { header.op }, request)
+                Request::Create(
+                    if container {
+                        OpCode::CREATE_CONTAINER
+                    } else {
+                        header.op
+                    },
+                    request,
+                )
             }
             OpCode::CREATE_TTL => {
                 let request: CreateTtlRequest<'_> = jute::read(&mut rest)?;
@@ -69,7 +80,9 @@ pub(super) fn decode_reads(body: &[u8]) -> Result<Vec<ReadRequest<'_>>, ErrorCod
         }
         requests.push(match header.op {
             OpCode::GET_DATA => ReadRequest::Data(jute::read(&mut rest).map_err(undecodable)?),
-            OpCode::GET_CHILDREN => ReadRequest::Children(jute::read(&mut rest).map_err(undecodable)?),
+            OpCode::GET_CHILDREN => {
+                ReadRequest::Children(jute::read(&mut rest).map_err(undecodable)?)
+            }
             _ => return Err(ErrorCode::MARSHALLING_ERROR),
         });
     }
@@ -116,7 +129,11 @@ pub(super) fn check(
     Ok(OpCode::MULTI)
 }
 
-fn check_one(ctx: &mut WriteContext<'_>, request: &Request<'_>, out: &mut Vec<u8>) -> Result<OpCode, ErrorCode> {
+fn check_one(
+    ctx: &mut WriteContext<'_>,
+    request: &Request<'_>,
+    out: &mut Vec<u8>,
+) -> Result<OpCode, ErrorCode> {
     match request {
         Request::Create(op, r) => create::check(ctx, *op, &create::Request::from(r), out),
         Request::CreateTtl(op, r) => {
@@ -133,7 +150,10 @@ fn check_one(ctx: &mut WriteContext<'_>, request: &Request<'_>, out: &mut Vec<u8
 }
 
 /// A multi with one failed entry does nothing: every entry then reports an error, 0 before the failed one.
-pub(super) fn apply<'a>(cx: &mut Apply<'_, impl Observer>, body: &'a [u8]) -> Result<Applied<'a>, jute::Error> {
+pub(super) fn apply<'a>(
+    cx: &mut Apply<'_, impl Observer>,
+    body: &'a [u8],
+) -> Result<Applied<'a>, jute::Error> {
     let mut rest = body;
     let count: i32 = jute::read(&mut rest)?;
     let failed = has_failed(body)?;
@@ -149,7 +169,11 @@ pub(super) fn apply<'a>(cx: &mut Apply<'_, impl Observer>, body: &'a [u8]) -> Re
             behind = true;
             results.push((op, apply_one(cx, op, record)?));
         } else {
-            let code = if behind { ErrorCode::RUNTIME_INCONSISTENCY } else { ErrorCode::OK };
+            let code = if behind {
+                ErrorCode::RUNTIME_INCONSISTENCY
+            } else {
+                ErrorCode::OK
+            };
             results.push((OpCode::ERROR, Applied::Error(code)));
         }
     }

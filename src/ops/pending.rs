@@ -28,7 +28,17 @@ pub struct Change {
 
 impl Change {
     pub fn new_node(kind: Kind, acl: AclList, data_len: usize) -> Change {
-        Change { zxid: 0, exists: true, kind, version: 0, cversion: 0, aversion: 0, children: 0, data_len, acl }
+        Change {
+            zxid: 0,
+            exists: true,
+            kind,
+            version: 0,
+            cversion: 0,
+            aversion: 0,
+            children: 0,
+            data_len,
+            acl,
+        }
     }
 }
 
@@ -109,7 +119,9 @@ impl Pending {
             if *at > zxid {
                 break;
             }
-            let Some((at, path)) = self.order.pop_front() else { break };
+            let Some((at, path)) = self.order.pop_front() else {
+                break;
+            };
             if self.changes.get(&path).is_some_and(|c| c.zxid == at) {
                 self.changes.remove(&path);
             }

@@ -2,11 +2,17 @@
 //! server edits the usage in place, on every server alike, without a transaction.
 
 use super::write::WriteContext;
-use crate::proto::{ErrorCode};
-use crate::tree::quota::{QuotaLimits, QuotaUsage, exceeds, limited_path, limits_path, stats_path, tracked_path};
+use crate::proto::ErrorCode;
+use crate::tree::quota::{
+    QuotaLimits, QuotaUsage, exceeds, limited_path, limits_path, stats_path, tracked_path,
+};
 use crate::tree::{NodeId, Tree};
 
-pub(super) fn check_create(ctx: &WriteContext<'_>, path: &str, data_len: usize) -> Result<(), ErrorCode> {
+pub(super) fn check_create(
+    ctx: &WriteContext<'_>,
+    path: &str,
+    data_len: usize,
+) -> Result<(), ErrorCode> {
     check(ctx, path, 1, data_len as i64)
 }
 
@@ -24,10 +30,13 @@ fn check(ctx: &WriteContext<'_>, path: &str, count: i64, bytes: i64) -> Result<(
     if !ctx.rules.enforce_quota {
         return Ok(());
     }
-    let Some(limited) = ctx.tree.quotas.deepest(path) else { return Ok(()) };
-    let (Some(limits), Some(stats)) =
-        (ctx.tree.get(&limits_path(limited)), ctx.tree.get(&stats_path(limited)))
-    else {
+    let Some(limited) = ctx.tree.quotas.deepest(path) else {
+        return Ok(());
+    };
+    let (Some(limits), Some(stats)) = (
+        ctx.tree.get(&limits_path(limited)),
+        ctx.tree.get(&stats_path(limited)),
+    ) else {
         return Ok(());
     };
     let limits = QuotaLimits::parse(limits.data());
@@ -69,7 +78,9 @@ pub(super) fn changed(tree: &mut Tree, path: &str, old_len: usize, new_len: usiz
 }
 
 fn charge(tree: &mut Tree, path: &str, count: i64, bytes: i64) {
-    let Some(limited) = tree.quotas.deepest(path) else { return };
+    let Some(limited) = tree.quotas.deepest(path) else {
+        return;
+    };
     if let Some(id) = tree.find(&stats_path(limited)) {
         let text = QuotaUsage::charge(tree.node(id).data(), count, bytes);
         tree.replace_data(id, Some(&text));
@@ -78,7 +89,9 @@ fn charge(tree: &mut Tree, path: &str, count: i64, bytes: i64) {
 
 /// A usage node that appears starts with the truth, whatever its creator wrote.
 fn recount(tree: &mut Tree, tracked: &str) {
-    let Some(id) = tree.find(&stats_path(tracked)) else { return };
+    let Some(id) = tree.find(&stats_path(tracked)) else {
+        return;
+    };
     let (mut count, mut bytes) = (0, 0);
     if let Some(top) = tree.find(tracked) {
         tree.walk(top, &mut |_, node| {
@@ -91,7 +104,9 @@ fn recount(tree: &mut Tree, tracked: &str) {
 }
 
 pub(super) fn restore_marks(tree: &mut Tree) {
-    let Some(root) = tree.find(crate::tree::quota::QUOTA_ROOT) else { return };
+    let Some(root) = tree.find(crate::tree::quota::QUOTA_ROOT) else {
+        return;
+    };
     let mut marks: Vec<NodeId> = Vec::new();
     tree.walk(root, &mut |id, node| {
         if node.name() == crate::tree::quota::LIMITS_NODE {

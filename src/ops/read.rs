@@ -3,7 +3,12 @@
 use super::{Rules, ephemerals, multi, put, required, watches};
 use crate::auth::{Id, perm};
 use crate::ids::{ConnId, SessionId};
-use crate::proto::client::{AddWatchRequest, CheckWatchesRequest, ErrorResponse, ExistsRequest, GetAclRequest, GetAllChildrenNumberRequest, GetChildren2Request, GetChildrenRequest, GetDataRequest, GetEphemeralsRequest, MultiHeader, RemoveWatchesRequest, SetWatches, SetWatches2, SyncRequest, WhoAmIResponse};
+use crate::proto::client::{
+    AddWatchRequest, CheckWatchesRequest, ErrorResponse, ExistsRequest, GetAclRequest,
+    GetAllChildrenNumberRequest, GetChildren2Request, GetChildrenRequest, GetDataRequest,
+    GetEphemeralsRequest, MultiHeader, RemoveWatchesRequest, SetWatches, SetWatches2, SyncRequest,
+    WhoAmIResponse,
+};
 use crate::proto::{Acl, ClientInfo, ErrorCode, OpCode, Stat};
 use crate::tree::acl;
 use crate::tree::watch::{Modes, Watches};
@@ -27,7 +32,12 @@ impl ReadContext<'_> {
     }
 
     fn allow(&self, node: &Node, perm: i32) -> Result<(), ErrorCode> {
-        if self.tree.acl_is_open(node) || self.rules.providers.check(self.tree.acl(node), perm, self.ids) {
+        if self.tree.acl_is_open(node)
+            || self
+                .rules
+                .providers
+                .check(self.tree.acl(node), perm, self.ids)
+        {
             Ok(())
         } else {
             Err(ErrorCode::NO_AUTH)
@@ -149,7 +159,11 @@ fn data(ctx: &ReadContext<'_>, path: &str, out: &mut Vec<u8>) -> Result<Stat, Er
     Ok(ctx.tree.stat(node))
 }
 
-fn exists(ctx: &mut ReadContext<'_>, request: &ExistsRequest<'_>, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
+fn exists(
+    ctx: &mut ReadContext<'_>,
+    request: &ExistsRequest<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), ErrorCode> {
     let path = required(&request.path)?;
     if path.contains('\0') {
         return Err(ErrorCode::BAD_ARGUMENTS);
@@ -166,7 +180,12 @@ fn exists(ctx: &mut ReadContext<'_>, request: &ExistsRequest<'_>, out: &mut Vec<
     Ok(())
 }
 
-fn children(ctx: &mut ReadContext<'_>, path: &str, watch: bool, out: &mut Vec<u8>) -> Result<Stat, ErrorCode> {
+fn children(
+    ctx: &mut ReadContext<'_>,
+    path: &str,
+    watch: bool,
+    out: &mut Vec<u8>,
+) -> Result<Stat, ErrorCode> {
     let (id, node) = ctx.find(path)?;
     ctx.allow(node, perm::READ)?;
     let stat = ctx.tree.stat(node);
@@ -179,8 +198,11 @@ fn children(ctx: &mut ReadContext<'_>, path: &str, watch: bool, out: &mut Vec<u8
 
 fn get_acl(ctx: &ReadContext<'_>, path: &str, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
     let (_, node) = ctx.find(path)?;
-    let visible =
-        ctx.rules.providers.visible_acl(ctx.tree.acl(node), ctx.ids).ok_or(ErrorCode::NO_AUTH)?;
+    let visible = ctx
+        .rules
+        .providers
+        .visible_acl(ctx.tree.acl(node), ctx.ids)
+        .ok_or(ErrorCode::NO_AUTH)?;
     let list: Vec<Acl<'_>> = visible.iter().map(acl::to_wire).collect();
     put(out, &list);
     put_stat(out, &ctx.tree.stat(node));
@@ -193,11 +215,15 @@ fn multi_read(ctx: &mut ReadContext<'_>, body: &[u8], out: &mut Vec<u8>) -> Resu
         let outcome = match &request {
             multi::ReadRequest::Data(r) => {
                 put(out, &MultiHeader::success(OpCode::GET_DATA));
-                required(&r.path).and_then(|path| data(ctx, path, out)).map(|stat| put_stat(out, &stat))
+                required(&r.path)
+                    .and_then(|path| data(ctx, path, out))
+                    .map(|stat| put_stat(out, &stat))
             }
             multi::ReadRequest::Children(r) => {
                 put(out, &MultiHeader::success(OpCode::GET_CHILDREN));
-                required(&r.path).and_then(|path| children(ctx, path, false, out)).map(|_| ())
+                required(&r.path)
+                    .and_then(|path| children(ctx, path, false, out))
+                    .map(|_| ())
             }
         };
         if let Err(err) = outcome {

@@ -4,9 +4,9 @@ use super::apply::{Applied, Apply};
 use super::write::{WriteContext, next_version, put_acl};
 use super::{Observer, put, required};
 use crate::auth::perm;
-use crate::proto::client::{SetAclRequest};
-use crate::proto::{ErrorCode, OpCode};
+use crate::proto::client::SetAclRequest;
 use crate::proto::txn::SetAclTxn;
+use crate::proto::{ErrorCode, OpCode};
 use crate::tree::acl::{self, AclList};
 use crate::tree::path;
 
@@ -32,12 +32,21 @@ pub(super) fn check(
     Ok(OpCode::SET_ACL)
 }
 
-pub(super) fn apply<'a>(cx: &mut Apply<'_, impl Observer>, body: &'a [u8]) -> Result<Applied<'a>, jute::Error> {
+pub(super) fn apply<'a>(
+    cx: &mut Apply<'_, impl Observer>,
+    body: &'a [u8],
+) -> Result<Applied<'a>, jute::Error> {
     let txn: SetAclTxn<'_> = jute::from_slice(body)?;
     let Some(id) = cx.tree.find(txn.path.or_empty()) else {
         return Ok(Applied::Error(ErrorCode::NO_NODE));
     };
-    let acl = AclList::from_iter(txn.acl.as_deref().unwrap_or_default().iter().map(acl::from_wire));
+    let acl = AclList::from_iter(
+        txn.acl
+            .as_deref()
+            .unwrap_or_default()
+            .iter()
+            .map(acl::from_wire),
+    );
     cx.tree.set_acl(id, acl, txn.version);
     Ok(Applied::Stat(cx.tree.stat(cx.tree.node(id))))
 }

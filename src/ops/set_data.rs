@@ -4,9 +4,9 @@ use super::apply::{Applied, Apply};
 use super::write::{WriteContext, next_version};
 use super::{Observer, put, quota, required};
 use crate::auth::perm;
-use crate::proto::client::{SetDataRequest};
-use crate::proto::{ErrorCode, OpCode};
+use crate::proto::client::SetDataRequest;
 use crate::proto::txn::SetDataTxn;
+use crate::proto::{ErrorCode, OpCode};
 use crate::tree::path;
 
 pub(super) fn check(
@@ -32,14 +32,18 @@ pub(super) fn check(
     Ok(OpCode::SET_DATA)
 }
 
-pub(super) fn apply<'a>(cx: &mut Apply<'_, impl Observer>, body: &'a [u8]) -> Result<Applied<'a>, jute::Error> {
+pub(super) fn apply<'a>(
+    cx: &mut Apply<'_, impl Observer>,
+    body: &'a [u8],
+) -> Result<Applied<'a>, jute::Error> {
     let txn: SetDataTxn<'_> = jute::from_slice(body)?;
     let path = txn.path.or_empty();
     let Some(id) = cx.tree.find(path) else {
         return Ok(Applied::Error(ErrorCode::NO_NODE));
     };
     let old_len = cx.tree.node(id).data_len();
-    cx.tree.set_data(id, txn.data.as_bytes(), txn.version, cx.zxid, cx.time);
+    cx.tree
+        .set_data(id, txn.data.as_bytes(), txn.version, cx.zxid, cx.time);
     quota::changed(cx.tree, path, old_len, txn.data.or_empty().len());
     cx.data_changed(id, path);
     Ok(Applied::Stat(cx.tree.stat(cx.tree.node(id))))

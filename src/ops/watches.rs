@@ -32,7 +32,11 @@ pub(super) fn remove(ctx: &mut ReadContext<'_>, path: &str, kind: i32) -> Result
     let mut removed = false;
     let conn = ctx.conn;
     (ctx.watches)(&mut |w| removed = w.remove(conn, path, modes));
-    if removed { Ok(()) } else { Err(ErrorCode::NO_WATCHER) }
+    if removed {
+        Ok(())
+    } else {
+        Err(ErrorCode::NO_WATCHER)
+    }
 }
 
 pub(super) fn check(ctx: &mut ReadContext<'_>, path: &str, kind: i32) -> Result<(), ErrorCode> {
@@ -47,7 +51,11 @@ pub(super) fn check(ctx: &mut ReadContext<'_>, path: &str, kind: i32) -> Result<
     let mut found = false;
     let conn = ctx.conn;
     (ctx.watches)(&mut |w| found = w.has(conn, path, modes));
-    if found { Ok(()) } else { Err(ErrorCode::NO_WATCHER) }
+    if found {
+        Ok(())
+    } else {
+        Err(ErrorCode::NO_WATCHER)
+    }
 }
 
 impl<'a> From<SetWatches<'a>> for SetWatches2<'a> {
@@ -74,7 +82,9 @@ pub(super) fn set(
         let path = super::required(path)?;
         match ctx.tree.get(path) {
             None => catch_up(events, EventType::NODE_DELETED, path),
-            Some(node) if node.mzxid > since => catch_up(events, EventType::NODE_DATA_CHANGED, path),
+            Some(node) if node.mzxid > since => {
+                catch_up(events, EventType::NODE_DATA_CHANGED, path)
+            }
             Some(_) => ctx.watch(path, Modes::DATA),
         }
     }
@@ -89,7 +99,9 @@ pub(super) fn set(
         let path = super::required(path)?;
         match ctx.tree.get(path) {
             None => catch_up(events, EventType::NODE_DELETED, path),
-            Some(node) if node.pzxid() > since => catch_up(events, EventType::NODE_CHILDREN_CHANGED, path),
+            Some(node) if node.pzxid() > since => {
+                catch_up(events, EventType::NODE_CHILDREN_CHANGED, path)
+            }
             Some(_) => ctx.watch(path, Modes::CHILD),
         }
     }
@@ -114,8 +126,22 @@ fn catch_up(events: &mut Vec<u8>, kind: EventType, path: &str) {
 pub fn put_event(out: &mut Vec<u8>, zxid: i64, kind: EventType, path: &str) {
     let start = out.len();
     put(out, &0i32);
-    put(out, &ReplyHeader { xid: crate::ids::Xid::NOTIFICATION.0, zxid, err: ErrorCode::OK });
-    put(out, &WatcherEvent { kind, state: KeeperState::SYNC_CONNECTED, path: Text::from(path) });
+    put(
+        out,
+        &ReplyHeader {
+            xid: crate::ids::Xid::NOTIFICATION.0,
+            zxid,
+            err: ErrorCode::OK,
+        },
+    );
+    put(
+        out,
+        &WatcherEvent {
+            kind,
+            state: KeeperState::SYNC_CONNECTED,
+            path: Text::from(path),
+        },
+    );
     let len = (out.len() - start - 4) as u32;
     out[start..start + 4].copy_from_slice(&len.to_be_bytes());
 }

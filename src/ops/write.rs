@@ -1,12 +1,16 @@
 //! Requests that change something become transactions here: the bytes that are logged, proposed and applied.
 
 use super::pending::{Change, Pending};
-use super::{Rules, close_session, create, create_session, delete, multi, put, reconfig, set_acl, set_data};
+use super::{
+    Rules, close_session, create, create_session, delete, multi, put, reconfig, set_acl, set_data,
+};
 use crate::auth::{AclEntry, AclError, Id, RequestedAcl};
 use crate::ids::SessionId;
-use crate::proto::client::{CreateRequest, CreateTtlRequest, DeleteRequest, ReconfigRequest, SetAclRequest, SetDataRequest};
-use crate::proto::{Acl, ErrorCode, OpCode};
+use crate::proto::client::{
+    CreateRequest, CreateTtlRequest, DeleteRequest, ReconfigRequest, SetAclRequest, SetDataRequest,
+};
 use crate::proto::txn::{ErrorTxn, TxnHeader};
+use crate::proto::{Acl, ErrorCode, OpCode};
 use crate::tree::Tree;
 use crate::tree::acl::{self, AclList};
 
@@ -34,7 +38,11 @@ impl WriteContext<'_> {
     }
 
     pub(super) fn allow(&self, node: &Change, perm: i32) -> Result<(), ErrorCode> {
-        if self.rules.providers.check(&node.acl, perm, self.ids) { Ok(()) } else { Err(ErrorCode::NO_AUTH) }
+        if self.rules.providers.check(&node.acl, perm, self.ids) {
+            Ok(())
+        } else {
+            Err(ErrorCode::NO_AUTH)
+        }
     }
 
     /// The list to store for the one that a client asked for.
@@ -46,7 +54,11 @@ impl WriteContext<'_> {
         }
         let requested = requested.map(|list| {
             list.iter()
-                .map(|a| RequestedAcl { perms: a.perms, scheme: a.id.scheme.as_str(), id: a.id.id.as_str() })
+                .map(|a| RequestedAcl {
+                    perms: a.perms,
+                    scheme: a.id.scheme.as_str(),
+                    id: a.id.id.as_str(),
+                })
                 .collect()
         });
         match self.rules.providers.fix_up(requested, self.ids) {
@@ -92,9 +104,21 @@ pub enum Written {
 const TYPE_AT: usize = 28;
 
 /// Judges a request and appends its transaction to `out`.
-pub fn write(ctx: &mut WriteContext<'_>, cxid: i32, op: OpCode, body: &[u8], out: &mut Vec<u8>) -> Written {
+pub fn write(
+    ctx: &mut WriteContext<'_>,
+    cxid: i32,
+    op: OpCode,
+    body: &[u8],
+    out: &mut Vec<u8>,
+) -> Written {
     let start = out.len();
-    let header = TxnHeader { client_id: ctx.session.0, cxid, zxid: ctx.zxid, time: ctx.time, op };
+    let header = TxnHeader {
+        client_id: ctx.session.0,
+        cxid,
+        zxid: ctx.zxid,
+        time: ctx.time,
+        op,
+    };
     put(out, &header);
     let record_at = out.len();
     let (op, failed) = match check(ctx, op, body, out) {
@@ -131,15 +155,30 @@ impl From<jute::Error> for Refusal {
     }
 }
 
-fn check(ctx: &mut WriteContext<'_>, op: OpCode, body: &[u8], out: &mut Vec<u8>) -> Result<OpCode, Refusal> {
+fn check(
+    ctx: &mut WriteContext<'_>,
+    op: OpCode,
+    body: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<OpCode, Refusal> {
     match op {
         OpCode::CREATE | OpCode::CREATE2 | OpCode::CREATE_CONTAINER => {
             let request: CreateRequest<'_> = jute::from_slice(body)?;
-            Ok(create::check(ctx, op, &create::Request::from(&request), out)?)
+            Ok(create::check(
+                ctx,
+                op,
+                &create::Request::from(&request),
+                out,
+            )?)
         }
         OpCode::CREATE_TTL => {
             let request: CreateTtlRequest<'_> = jute::from_slice(body)?;
-            Ok(create::check(ctx, op, &create::Request::from(&request), out)?)
+            Ok(create::check(
+                ctx,
+                op,
+                &create::Request::from(&request),
+                out,
+            )?)
         }
         OpCode::DELETE => {
             let request: DeleteRequest<'_> = jute::from_slice(body)?;

@@ -35,7 +35,11 @@ pub struct Pending {
 pub(super) fn channel() -> (Checkpoints, Pending) {
     let (to_disk, batches) = sync_channel(WAITING_BATCHES_MAX + 1);
     let waiting = std::sync::Arc::<std::sync::atomic::AtomicUsize>::default();
-    let checkpoints = Checkpoints { to_disk, last: Mutex::new(Instant::now()), waiting: waiting.clone() };
+    let checkpoints = Checkpoints {
+        to_disk,
+        last: Mutex::new(Instant::now()),
+        waiting: waiting.clone(),
+    };
     (checkpoints, Pending { batches, waiting })
 }
 
@@ -44,7 +48,13 @@ impl Pipeline {
         let changed = self.tree.read().changed_nodes();
         let mut last = self.checkpoints.last.lock();
         let due = changed >= CHANGED_NODES || (changed > 0 && last.elapsed() >= INTERVAL);
-        if due && self.checkpoints.waiting.load(std::sync::atomic::Ordering::Acquire) < WAITING_BATCHES_MAX {
+        if due
+            && self
+                .checkpoints
+                .waiting
+                .load(std::sync::atomic::Ordering::Acquire)
+                < WAITING_BATCHES_MAX
+        {
             *last = Instant::now();
             self.take_checkpoint();
         }
@@ -57,7 +67,9 @@ impl Pipeline {
             tree.take_changes(|changed| put_change(&mut batch, changed));
             batch
         };
-        self.checkpoints.waiting.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
+        self.checkpoints
+            .waiting
+            .fetch_add(1, std::sync::atomic::Ordering::AcqRel);
         match self.checkpoints.to_disk.try_send(Some(batch)) {
             Ok(()) | Err(TrySendError::Disconnected(_)) => {}
             Err(TrySendError::Full(_)) => panic!("more checkpoints wait than were counted"),
@@ -92,7 +104,9 @@ impl Pipeline {
             let moved = match pending.batches.recv_timeout(INTERVAL / 2) {
                 Ok(Some(batch)) => {
                     let moved = state.write(batch)?;
-                    pending.waiting.fetch_sub(1, std::sync::atomic::Ordering::AcqRel);
+                    pending
+                        .waiting
+                        .fetch_sub(1, std::sync::atomic::Ordering::AcqRel);
                     moved
                 }
                 Ok(None) | Err(RecvTimeoutError::Disconnected) => {
@@ -114,7 +128,10 @@ fn put_change(batch: &mut CheckpointBatch, changed: Changed<'_>) {
         Changed::RemovedAcl(id) => batch.delete_acl(id),
         Changed::Acl(id, list) => {
             let mut bytes = Vec::new();
-            put(&mut bytes, &list.iter().map(acl::to_wire).collect::<Vec<Acl<'_>>>());
+            put(
+                &mut bytes,
+                &list.iter().map(acl::to_wire).collect::<Vec<Acl<'_>>>(),
+            );
             batch.put_acl(id, &bytes);
         }
         Changed::RemovedSession(id) => batch.delete_session(id.0),

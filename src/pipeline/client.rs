@@ -31,8 +31,18 @@ pub trait Sink: Send + Sync {
 pub(super) enum Waiting {
     /// The handshake, until its session exists.
     Connect { timeout_ms: i32, legacy: bool },
-    Write { xid: i32, op: OpCode, since: Instant },
-    Read { xid: i32, op: OpCode, body: Box<[u8]>, ids: Arc<[Id]>, since: Instant },
+    Write {
+        xid: i32,
+        op: OpCode,
+        since: Instant,
+    },
+    Read {
+        xid: i32,
+        op: OpCode,
+        body: Box<[u8]>,
+        ids: Arc<[Id]>,
+        since: Instant,
+    },
     /// Bytes that were ready before their turn came.
     Ready(Box<[u8]>),
     /// Nothing after this is answered.
@@ -114,8 +124,17 @@ pub enum Next {
 }
 
 impl Client {
-    pub fn new(id: ConnId, remote: SocketAddr, since_ms: i64, ids: Arc<[Id]>, sink: Box<dyn Sink>) -> Client {
-        let stats = ClientStats { min_latency_ms: AtomicI64::new(i64::MAX), ..ClientStats::default() };
+    pub fn new(
+        id: ConnId,
+        remote: SocketAddr,
+        since_ms: i64,
+        ids: Arc<[Id]>,
+        sink: Box<dyn Sink>,
+    ) -> Client {
+        let stats = ClientStats {
+            min_latency_ms: AtomicI64::new(i64::MAX),
+            ..ClientStats::default()
+        };
         stats.last_zxid.store(-1, Ordering::Relaxed);
         stats.last_xid.store(-1, Ordering::Relaxed);
         let state = State {
@@ -131,7 +150,14 @@ impl Client {
             paused: false,
             waker: None,
         };
-        Client { id, remote, since_ms, stats, sink, state: Mutex::new(state) }
+        Client {
+            id,
+            remote,
+            since_ms,
+            stats,
+            sink,
+            state: Mutex::new(state),
+        }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -192,7 +218,11 @@ impl Client {
             || state.phase == Phase::Connecting
             || state.out.len() > OUT_BYTES_HIGH
             || state.queue.len() >= QUEUE_MAX;
-        if state.paused { Next::Pause } else { Next::Read }
+        if state.paused {
+            Next::Pause
+        } else {
+            Next::Read
+        }
     }
 
     /// Waits for an answer before more is read, if there is one to wait for.

@@ -36,7 +36,11 @@ impl Pipeline {
                     Err(e) => panic!("a transaction of our own cannot be read: {e}"),
                 };
                 if header.op == OpCode::CLOSE_SESSION {
-                    self.session_closed(&mut firing, SessionId(header.client_id), txn.origin.as_ref());
+                    self.session_closed(
+                        &mut firing,
+                        SessionId(header.client_id),
+                        txn.origin.as_ref(),
+                    );
                 }
                 if let Some(client) = &txn.origin {
                     self.complete(client, &header, &applied, &tree, &mut firing);
@@ -49,7 +53,8 @@ impl Pipeline {
             self.stats.sent(sent);
             self.prep.lock().pending.applied(last.0);
         }
-        self.outstanding.fetch_sub(group.txns.len(), Ordering::Relaxed);
+        self.outstanding
+            .fetch_sub(group.txns.len(), Ordering::Relaxed);
         let direct = touched.len() <= DIRECT_SENDS_MAX;
         for client in touched {
             client.state().touched = false;
@@ -62,7 +67,9 @@ impl Pipeline {
     }
 
     fn session_closed(&self, firing: &mut Firing<'_>, id: SessionId, origin: Option<&Arc<Client>>) {
-        let Some(session) = self.sessions.remove(id) else { return };
+        let Some(session) = self.sessions.remove(id) else {
+            return;
+        };
         let Some(conn) = session.conn() else { return };
         if origin.is_some_and(|o| o.id == conn) {
             return;
@@ -93,12 +100,20 @@ impl Pipeline {
         let mut slowest = None;
         match state.queue.pop_front() {
             Some(Waiting::Connect { timeout_ms, legacy }) => {
-                self.session_opened(client, &mut state, SessionId(header.client_id), timeout_ms, legacy);
+                self.session_opened(
+                    client,
+                    &mut state,
+                    SessionId(header.client_id),
+                    timeout_ms,
+                    legacy,
+                );
             }
             Some(Waiting::Write { xid, op, since }) => {
                 answered += 1;
                 slowest = Some(since);
-                put_reply(state.out(), reply_xid(op, xid), header.zxid, |out| put_applied(out, applied));
+                put_reply(state.out(), reply_xid(op, xid), header.zxid, |out| {
+                    put_applied(out, applied)
+                });
                 if op == OpCode::CLOSE_SESSION {
                     state.finish();
                 }
@@ -110,7 +125,9 @@ impl Pipeline {
         drop(state);
         let latency_ms = slowest.map_or(0, |since: Instant| since.elapsed().as_millis() as i64);
         self.stats.answered(answered, latency_ms);
-        client.stats.answered(answered, latency_ms, header.zxid, self.now_ms());
+        client
+            .stats
+            .answered(answered, latency_ms, header.zxid, self.now_ms());
     }
 
     /// Everything up to the next write has its turn now.
@@ -125,7 +142,13 @@ impl Pipeline {
         let mut answered = 0;
         while let Some(next) = state.queue.pop_front() {
             match next {
-                Waiting::Read { xid, op, body, ids, since } => {
+                Waiting::Read {
+                    xid,
+                    op,
+                    body,
+                    ids,
+                    since,
+                } => {
                     answered += 1;
                     slowest.get_or_insert(since);
                     self.answer(client, state, tree, watches, xid, op, &body, &ids);

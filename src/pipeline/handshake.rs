@@ -35,8 +35,10 @@ impl Pipeline {
             );
             return state.finish();
         }
-        let timeout_ms =
-            request.time_out.clamp(self.settings.session_timeout_ms_min, self.settings.session_timeout_ms_max);
+        let timeout_ms = request.time_out.clamp(
+            self.settings.session_timeout_ms_min,
+            self.settings.session_timeout_ms_max,
+        );
         let legacy = request.read_only.0.is_none();
         let id = SessionId(request.session_id);
         if id == SessionId::NONE {
@@ -71,7 +73,9 @@ impl Pipeline {
         prep.submit(&batch.tree, &self.rules, wall_ms(), request);
         batch.submitted += 1;
         state.phase = Phase::Connecting;
-        state.queue.push_back(Waiting::Connect { timeout_ms, legacy });
+        state
+            .queue
+            .push_back(Waiting::Connect { timeout_ms, legacy });
     }
 
     fn resume_session(
@@ -85,7 +89,8 @@ impl Pipeline {
     ) {
         match self.sessions.get(id).filter(|s| !s.is_closing()) {
             Some(session) => {
-                self.sessions.touch_with(&session, timeout_ms, self.now_ms());
+                self.sessions
+                    .touch_with(&session, timeout_ms, self.now_ms());
                 *kicked = session.attach(client.id);
                 state.session = Some(session);
                 state.phase = Phase::Established;
@@ -109,7 +114,10 @@ impl Pipeline {
         state.session = Some(session);
         state.phase = Phase::Established;
         put_connect_response(state.out(), id, timeout_ms, legacy);
-        client.stats.last_op.store(OpCode::CREATE_SESSION.0, std::sync::atomic::Ordering::Relaxed);
+        client.stats.last_op.store(
+            OpCode::CREATE_SESSION.0,
+            std::sync::atomic::Ordering::Relaxed,
+        );
     }
 }
 
@@ -122,13 +130,29 @@ fn put_connect_response(out: &mut Vec<u8>, id: SessionId, timeout_ms: i32, legac
     put_response(out, id.0, timeout_ms, &password::password(id), legacy);
 }
 
-fn put_response(out: &mut Vec<u8>, session_id: i64, time_out: i32, passwd: &[u8; 16], legacy: bool) {
+fn put_response(
+    out: &mut Vec<u8>,
+    session_id: i64,
+    time_out: i32,
+    passwd: &[u8; 16],
+    legacy: bool,
+) {
     let start = out.len();
     put(out, &0i32);
-    let read_only = if legacy { Trailing(None) } else { Trailing(Some(false)) };
+    let read_only = if legacy {
+        Trailing(None)
+    } else {
+        Trailing(Some(false))
+    };
     put(
         out,
-        &ConnectResponse { protocol_version: 0, time_out, session_id, passwd: passwd.into(), read_only },
+        &ConnectResponse {
+            protocol_version: 0,
+            time_out,
+            session_id,
+            passwd: passwd.into(),
+            read_only,
+        },
     );
     let len = (out.len() - start - 4) as u32;
     out[start..start + 4].copy_from_slice(&len.to_be_bytes());

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::client::Phase;
 use super::{Pipeline, wall_ms};
 use crate::ids::SessionId;
 use crate::ops::put;
@@ -22,9 +23,27 @@ impl Pipeline {
         self.sessions.expired(self.now_ms(), &mut expired);
         for session in expired {
             if session.begin_closing() {
-                tracing::info!("Expiring session {}, timeout of {}ms exceeded", session.id, session.timeout_ms());
-                self.stats.expired.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                tracing::info!(
+                    "Expiring session {}, timeout of {}ms exceeded",
+                    session.id,
+                    session.timeout_ms()
+                );
+                self.stats
+                    .expired
+                    .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 self.submit_own(session.id, OpCode::CLOSE_SESSION, &[]);
+            }
+        }
+    }
+
+    /// Closes connections that did not finish a handshake in time.
+    pub fn close_silent(&self, never_spoke: Duration) {
+        let now = wall_ms();
+        for client in self.clients() {
+            if client.phase() == Phase::New
+                && now - client.since_ms > never_spoke.as_millis() as i64
+            {
+                client.kill();
             }
         }
     }

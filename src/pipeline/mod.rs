@@ -28,6 +28,7 @@ use crate::proto::client::{AuthPacket, RequestHeader, SetSaslResponse};
 use crate::proto::{ErrorCode, OpCode};
 use crate::session::Sessions;
 use crate::tree::Tree;
+use crate::tree::watch::Watches;
 use client::{Client, Phase, Sink, State, Waiting, header_frame, put_reply, reply_xid};
 use prep::{GROUP_BYTES_MAX, Prep, Request};
 use stats::Stats;
@@ -52,7 +53,6 @@ pub struct Settings {
     pub container_never_used_ms: i64,
     pub large_request_threshold: usize,
     pub large_request_bytes_max: usize,
-    pub close_session_lists_paths: bool,
 }
 
 pub struct Pipeline {
@@ -145,7 +145,25 @@ impl Pipeline {
         self.watchers.lock().clients.values().cloned().collect()
     }
 
-    pub(crate) fn client(&self, id: ConnId) -> Option<Arc<Client>> {
+    pub fn client_count(&self) -> usize {
+        self.watchers.lock().clients.len()
+    }
+
+    /// Connections that watch, paths that are watched, and watches.
+    pub fn watch_counts(&self) -> (usize, usize, usize) {
+        let watchers = self.watchers.lock();
+        (
+            watchers.watches.conn_count(),
+            watchers.watches.path_count(),
+            watchers.watches.total(),
+        )
+    }
+
+    pub fn with_watches(&self, look: impl FnOnce(&Watches)) {
+        look(&self.watchers.lock().watches);
+    }
+
+    pub fn client(&self, id: ConnId) -> Option<Arc<Client>> {
         self.watchers.lock().clients.get(&id).cloned()
     }
 
@@ -179,11 +197,18 @@ impl Pipeline {
     }
 
     fn finish_batch(&self, client: &Client, batch: Batch<'_>) {
-        let Batch { tree, prep, now, answered, submitted } = batch;
+        let Batch {
+            tree,
+            prep,
+            now,
+            answered,
+            submitted,
+        } = batch;
         let last = tree.last_zxid();
         drop(tree);
         if let Some(prep) = prep {
-            self.group_bytes.store(prep.group.bytes.len(), Ordering::Relaxed);
+            self.group_bytes
+                .store(prep.group.bytes.len(), Ordering::Relaxed);
             self.outstanding.fetch_add(submitted, Ordering::Relaxed);
             drop(prep);
             self.work.notify_one();
@@ -191,7 +216,9 @@ impl Pipeline {
         if answered > 0 {
             let latency_ms = now.elapsed().as_millis() as i64;
             self.stats.answered(answered, latency_ms);
-            client.stats.answered(answered, latency_ms, last.0, self.now_ms());
+            client
+                .stats
+                .answered(answered, latency_ms, last.0, self.now_ms());
         }
     }
 
@@ -248,7 +275,13 @@ impl Pipeline {
         Received { consumed, wanted }
     }
 
-    fn request<'a>(&'a self, client: &Arc<Client>, state: &mut State, batch: &mut Batch<'a>, frame: &[u8]) {
+    fn request<'a>(
+        &'a self,
+        client: &Arc<Client>,
+        state: &mut State,
+        batch: &mut Batch<'a>,
+        frame: &[u8],
+    ) {
         let mut body = frame;
         let Ok(header) = jute::read::<RequestHeader>(&mut body) else {
             state.close_in_turn();
@@ -268,10 +301,19 @@ impl Pipeline {
         match route {
             Route::Read if state.queue.is_empty() => {
                 let ids = state.ids.clone();
-                let mut watches = |f: &mut dyn FnMut(&mut crate::tree::watch::Watches)| {
+                let mut watches = |f: &mut dyn FnMut(&mut Watches)| {
                     f(&mut self.watchers.lock().watches);
                 };
-                self.answer(client, state, &batch.tree, &mut watches, header.xid, header.op, body, &ids);
+                self.answer(
+                    client,
+                    state,
+                    &batch.tree,
+                    &mut watches,
+                    header.xid,
+                    header.op,
+                    body,
+                    &ids,
+                );
                 batch.answered += 1;
             }
             Route::Read => {
@@ -295,7 +337,11 @@ impl Pipeline {
 
     fn may_ask(&self, state: &State) -> bool {
         let schemes = &self.settings.enforced_schemes;
-        schemes.is_empty() || self.rules.providers.satisfies_enforcement(schemes, &state.ids)
+        schemes.is_empty()
+            || self
+                .rules
+                .providers
+                .satisfies_enforcement(schemes, &state.ids)
     }
 
     fn submit<'a>(
@@ -306,7 +352,9 @@ impl Pipeline {
         header: RequestHeader,
         body: &[u8],
     ) {
-        let Some(session) = &state.session else { return };
+        let Some(session) = &state.session else {
+            return;
+        };
         let session_error = session.is_closing().then_some(ErrorCode::SESSION_EXPIRED);
         if header.op == OpCode::CLOSE_SESSION && !session.begin_closing() {
             return;
@@ -324,11 +372,23 @@ impl Pipeline {
         match prep.submit(&batch.tree, &self.rules, wall_ms(), request) {
             Written::Txn => {
                 batch.submitted += 1;
-                state.queue.push_back(Waiting::Write { xid: header.xid, op: header.op, since: batch.now });
+                state.queue.push_back(Waiting::Write {
+                    xid: header.xid,
+                    op: header.op,
+                    since: batch.now,
+                });
             }
             Written::Undecodable => {
-                let zxid = if state.queue.is_empty() { batch.tree.last_zxid() } else { prep.last };
-                state.answer_in_turn(&header_frame(header.xid, zxid.0, ErrorCode::MARSHALLING_ERROR));
+                let zxid = if state.queue.is_empty() {
+                    batch.tree.last_zxid()
+                } else {
+                    prep.last
+                };
+                state.answer_in_turn(&header_frame(
+                    header.xid,
+                    zxid.0,
+                    ErrorCode::MARSHALLING_ERROR,
+                ));
             }
         }
     }
@@ -339,7 +399,12 @@ impl Pipeline {
             // No SASL is set up here: clients take an answer without a token as that.
             let mut reply = Vec::new();
             put_reply(&mut reply, header.xid, 0, |out| {
-                ops::put(out, &SetSaslResponse { token: jute::Buffer::NULL });
+                ops::put(
+                    out,
+                    &SetSaslResponse {
+                        token: jute::Buffer::NULL,
+                    },
+                );
                 Ok(())
             });
             return state.answer_in_turn(&reply);
@@ -347,8 +412,11 @@ impl Pipeline {
         let Ok(packet) = jute::from_slice::<AuthPacket<'_>>(body) else {
             return state.close_in_turn();
         };
-        let outcome =
-            self.rules.providers.authenticate(packet.scheme.as_str(), packet.auth.as_bytes(), client.remote.ip());
+        let outcome = self.rules.providers.authenticate(
+            packet.scheme.as_str(),
+            packet.auth.as_bytes(),
+            client.remote.ip(),
+        );
         match outcome {
             AuthOutcome::Added(new) => {
                 let mut ids = state.ids.to_vec();
@@ -360,7 +428,9 @@ impl Pipeline {
                 state.ids = ids.into();
                 state.answer_in_turn(&header_frame(header.xid, 0, ErrorCode::OK));
             }
-            AuthOutcome::Accepted => state.answer_in_turn(&header_frame(header.xid, 0, ErrorCode::OK)),
+            AuthOutcome::Accepted => {
+                state.answer_in_turn(&header_frame(header.xid, 0, ErrorCode::OK))
+            }
             AuthOutcome::Refused => {
                 self.stats.auth_failed.fetch_add(1, Ordering::Relaxed);
                 state.answer_in_turn(&header_frame(header.xid, 0, ErrorCode::AUTH_FAILED));
@@ -377,14 +447,21 @@ impl Pipeline {
         client: &Client,
         state: &mut State,
         tree: &Tree,
-        watches: &mut dyn FnMut(&mut dyn FnMut(&mut crate::tree::watch::Watches)),
+        watches: &mut dyn FnMut(&mut dyn FnMut(&mut Watches)),
         xid: i32,
         op: OpCode,
         body: &[u8],
         ids: &[Id],
     ) {
         let session = state.session.as_ref().map_or(SessionId::NONE, |s| s.id);
-        let mut ctx = ReadContext { tree, watches, rules: &self.rules, conn: client.id, session, ids };
+        let mut ctx = ReadContext {
+            tree,
+            watches,
+            rules: &self.rules,
+            conn: client.id,
+            session,
+            ids,
+        };
         let out = state.out();
         let start = out.len();
         let mut events = Vec::new();
@@ -400,7 +477,15 @@ impl Pipeline {
     fn submit_own(&self, session: SessionId, op: OpCode, body: &[u8]) {
         let tree = self.tree.read();
         let mut prep = self.prep.lock();
-        let request = Request { session, session_error: None, cxid: 0, op, body, ids: &[], origin: None };
+        let request = Request {
+            session,
+            session_error: None,
+            cxid: 0,
+            op,
+            body,
+            ids: &[],
+            origin: None,
+        };
         prep.submit(&tree, &self.rules, wall_ms(), request);
         self.outstanding.fetch_add(1, Ordering::Relaxed);
         drop(prep);
@@ -409,6 +494,8 @@ impl Pipeline {
     }
 }
 
-fn wall_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
+pub fn wall_ms() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_millis() as i64)
 }

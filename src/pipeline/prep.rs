@@ -69,10 +69,21 @@ pub(super) const GROUP_BYTES_MAX: usize = 32 << 20;
 
 impl Prep {
     pub fn new(last: Zxid) -> Prep {
-        Prep { pending: Pending::default(), last, group: Group::default(), stopping: false }
+        Prep {
+            pending: Pending::default(),
+            last,
+            group: Group::default(),
+            stopping: false,
+        }
     }
 
-    pub fn submit(&mut self, tree: &Tree, rules: &Rules, time: i64, request: Request<'_>) -> Written {
+    pub fn submit(
+        &mut self,
+        tree: &Tree,
+        rules: &Rules,
+        time: i64,
+        request: Request<'_>,
+    ) -> Written {
         let zxid = self.last.next();
         let group = &mut self.group;
         let length_at = group.bytes.len();
@@ -88,7 +99,13 @@ impl Prep {
             zxid: zxid.0,
             time,
         };
-        let written = ops::write(&mut ctx, request.cxid, request.op, request.body, &mut group.bytes);
+        let written = ops::write(
+            &mut ctx,
+            request.cxid,
+            request.op,
+            request.body,
+            &mut group.bytes,
+        );
         if written == Written::Undecodable {
             group.bytes.truncate(length_at);
             return written;
@@ -96,7 +113,11 @@ impl Prep {
         let end = group.bytes.len();
         let len = (end - start) as u32;
         group.bytes[length_at..start].copy_from_slice(&len.to_be_bytes());
-        group.txns.push(Queued { start, end, origin: request.origin });
+        group.txns.push(Queued {
+            start,
+            end,
+            origin: request.origin,
+        });
         group.last = zxid;
         self.last = zxid;
         written

@@ -16,9 +16,9 @@ use crate::ops::{self, Rules, Unwatched};
 use crate::proto::Acl;
 use crate::session::Sessions;
 use crate::storage::{NodeRecord, Restore};
+use crate::tree::Tree;
 use crate::tree::acl::{AclList, from_wire};
 use crate::tree::stored::StoredNode;
-use crate::tree::Tree;
 
 /// Takes what the storage reads while it opens.
 pub struct Restoring {
@@ -28,7 +28,10 @@ pub struct Restoring {
 
 impl Restoring {
     pub fn new(extended_types: bool) -> Restoring {
-        Restoring { tree: Tree::bare(extended_types), nodes: 0 }
+        Restoring {
+            tree: Tree::bare(extended_types),
+            nodes: 0,
+        }
     }
 
     /// The tree as the last transaction on disk left it.
@@ -40,7 +43,8 @@ impl Restoring {
 impl Restore for Restoring {
     fn acl(&mut self, id: u32, bytes: &[u8]) -> Result<(), String> {
         let list: Vec<Acl<'_>> = jute::from_slice(bytes).map_err(|e| format!("ACL {id}: {e}"))?;
-        self.tree.restore_acl(id, list.iter().map(from_wire).collect::<AclList>());
+        self.tree
+            .restore_acl(id, list.iter().map(from_wire).collect::<AclList>());
         Ok(())
     }
 
@@ -79,9 +83,13 @@ impl Restore for Restoring {
     }
 
     fn txn(&mut self, zxid: i64, bytes: &[u8]) -> Result<(), String> {
-        let (header, _) = ops::apply(&mut self.tree, bytes, &mut Unwatched).map_err(|e| e.to_string())?;
+        let (header, _) =
+            ops::apply(&mut self.tree, bytes, &mut Unwatched).map_err(|e| e.to_string())?;
         if header.zxid != zxid {
-            return Err(format!("transaction 0x{:x} is stored as 0x{zxid:x}", header.zxid));
+            return Err(format!(
+                "transaction 0x{:x} is stored as 0x{zxid:x}",
+                header.zxid
+            ));
         }
         Ok(())
     }
@@ -98,7 +106,10 @@ impl Pipeline {
         }
         let orphans = tree.orphans();
         if !orphans.is_empty() {
-            tracing::warn!("removing {} ephemeral nodes whose sessions are gone", orphans.len());
+            tracing::warn!(
+                "removing {} ephemeral nodes whose sessions are gone",
+                orphans.len()
+            );
             let zxid = tree.last_zxid().0;
             for id in orphans {
                 tree.delete(id, zxid);
@@ -123,4 +134,3 @@ impl Pipeline {
         (Arc::new(pipeline), pending)
     }
 }
-

@@ -1,11 +1,12 @@
 //! Counters of what passes through. Written by many, in batches; read by those who watch the server.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::client::ClientStats;
+use crate::admin::metrics::Metrics;
 
-#[derive(Debug)]
 pub struct Stats {
     pub received: AtomicU64,
     pub sent: AtomicU64,
@@ -19,6 +20,7 @@ pub struct Stats {
     pub synced_txns: AtomicU64,
     pub sync_total_us: AtomicU64,
     pub sync_max_us: AtomicU64,
+    pub metrics: Arc<Metrics>,
 }
 
 impl Default for Stats {
@@ -36,6 +38,7 @@ impl Default for Stats {
             synced_txns: AtomicU64::new(0),
             sync_total_us: AtomicU64::new(0),
             sync_max_us: AtomicU64::new(0),
+            metrics: Arc::default(),
         }
     }
 }
@@ -56,7 +59,8 @@ impl Stats {
         self.sent.fetch_add(count, Ordering::Relaxed);
         self.answered.fetch_add(count, Ordering::Relaxed);
         if latency_ms > 0 {
-            self.latency_total_ms.fetch_add(latency_ms * count as i64, Ordering::Relaxed);
+            self.latency_total_ms
+                .fetch_add(latency_ms * count as i64, Ordering::Relaxed);
             self.latency_max_ms.fetch_max(latency_ms, Ordering::Relaxed);
         }
         if latency_ms < self.latency_min_ms.load(Ordering::Relaxed) {
@@ -73,7 +77,12 @@ impl Stats {
     }
 
     pub fn reset(&self) {
-        for counter in [&self.received, &self.sent, &self.answered, &self.auth_failed] {
+        for counter in [
+            &self.received,
+            &self.sent,
+            &self.answered,
+            &self.auth_failed,
+        ] {
             counter.store(0, Ordering::Relaxed);
         }
         self.latency_total_ms.store(0, Ordering::Relaxed);
@@ -89,7 +98,8 @@ impl ClientStats {
         self.last_zxid.store(zxid, Ordering::Relaxed);
         self.last_response_ms.store(now_ms, Ordering::Relaxed);
         self.last_latency_ms.store(latency_ms, Ordering::Relaxed);
-        self.total_latency_ms.fetch_add(latency_ms * count as i64, Ordering::Relaxed);
+        self.total_latency_ms
+            .fetch_add(latency_ms * count as i64, Ordering::Relaxed);
         self.min_latency_ms.fetch_min(latency_ms, Ordering::Relaxed);
         self.max_latency_ms.fetch_max(latency_ms, Ordering::Relaxed);
     }
@@ -98,7 +108,11 @@ impl ClientStats {
         for counter in [&self.received, &self.sent, &self.answered] {
             counter.store(0, Ordering::Relaxed);
         }
-        for counter in [&self.last_latency_ms, &self.total_latency_ms, &self.max_latency_ms] {
+        for counter in [
+            &self.last_latency_ms,
+            &self.total_latency_ms,
+            &self.max_latency_ms,
+        ] {
             counter.store(0, Ordering::Relaxed);
         }
         self.min_latency_ms.store(i64::MAX, Ordering::Relaxed);

@@ -48,7 +48,8 @@ impl Pipeline {
             }
         }
         std::mem::swap(&mut prep.group, group);
-        self.group_bytes.store(0, std::sync::atomic::Ordering::Relaxed);
+        self.group_bytes
+            .store(0, std::sync::atomic::Ordering::Relaxed);
         true
     }
 

@@ -26,7 +26,11 @@ impl Watchers {
         loop {
             let id = ConnId(self.next);
             // The last one is kept free: sessions store the number plus one.
-            self.next = if self.next == u32::MAX - 1 { 0 } else { self.next + 1 };
+            self.next = if self.next == u32::MAX - 1 {
+                0
+            } else {
+                self.next + 1
+            };
             if !self.clients.contains_key(&id) {
                 return id;
             }
@@ -47,8 +51,20 @@ pub(super) struct Firing<'a> {
 }
 
 impl<'a> Firing<'a> {
-    pub fn new(watchers: &'a mut Watchers, rules: &'a Rules, touched: &'a mut Vec<Arc<Client>>) -> Self {
-        Firing { watchers, rules, touched, sent: 0, first: Vec::new(), second: Vec::new(), frame: Vec::new() }
+    pub fn new(
+        watchers: &'a mut Watchers,
+        rules: &'a Rules,
+        touched: &'a mut Vec<Arc<Client>>,
+    ) -> Self {
+        Firing {
+            watchers,
+            rules,
+            touched,
+            sent: 0,
+            first: Vec::new(),
+            second: Vec::new(),
+            frame: Vec::new(),
+        }
     }
 
     fn send(&mut self, zxid: i64, kind: EventType, path: &str, acl: &AclList, to: &[ConnId]) {
@@ -59,9 +75,13 @@ impl<'a> Firing<'a> {
         put_event(&mut self.frame, zxid, kind, path);
         let for_all = self.rules.providers.check(acl, perm::READ, &[]);
         for conn in to {
-            let Some(client) = self.watchers.clients.get(conn) else { continue };
+            let Some(client) = self.watchers.clients.get(conn) else {
+                continue;
+            };
             let mut state = client.state();
-            if !state.is_open() || !(for_all || self.rules.providers.check(acl, perm::READ, &state.ids)) {
+            if !state.is_open()
+                || !(for_all || self.rules.providers.check(acl, perm::READ, &state.ids))
+            {
                 continue;
             }
             state.out().extend_from_slice(&self.frame);
@@ -87,18 +107,40 @@ impl Observer for Firing<'_> {
 
     fn changed(&mut self, zxid: i64, change: Change<'_>) {
         match change {
-            Change::Created { path, acl, parent, parent_acl } => {
+            Change::Created {
+                path,
+                acl,
+                parent,
+                parent_acl,
+            } => {
                 self.trigger(zxid, EventType::NODE_CREATED, path, acl, Table::Data);
-                self.trigger(zxid, EventType::NODE_CHILDREN_CHANGED, parent, parent_acl, Table::Child);
+                self.trigger(
+                    zxid,
+                    EventType::NODE_CHILDREN_CHANGED,
+                    parent,
+                    parent_acl,
+                    Table::Child,
+                );
             }
-            Change::Deleted { path, acl, parent, parent_acl } => {
+            Change::Deleted {
+                path,
+                acl,
+                parent,
+                parent_acl,
+            } => {
                 self.trigger(zxid, EventType::NODE_DELETED, path, acl, Table::Data);
                 let mut to = std::mem::take(&mut self.second);
                 self.watchers.watches.trigger(path, Table::Child, &mut to);
                 to.retain(|conn| self.first.binary_search(conn).is_err());
                 self.send(zxid, EventType::NODE_DELETED, path, acl, &to);
                 self.second = to;
-                self.trigger(zxid, EventType::NODE_CHILDREN_CHANGED, parent, parent_acl, Table::Child);
+                self.trigger(
+                    zxid,
+                    EventType::NODE_CHILDREN_CHANGED,
+                    parent,
+                    parent_acl,
+                    Table::Child,
+                );
             }
             Change::Data { path, acl } => {
                 self.trigger(zxid, EventType::NODE_DATA_CHANGED, path, acl, Table::Data);

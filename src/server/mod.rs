@@ -1,9 +1,347 @@
 //! The driver: opens the store, starts the threads and the listeners, and stops them in order. Answers to
 //! `ZooKeeperServerMain`.
 
+mod status;
+
 use std::future::Future;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::admin::four_letter::{ConfigView, Whitelist};
+use crate::auth::{AuthSettings, Providers};
+use crate::config::{Config, ListenAddress};
+use crate::net::Words;
+use crate::net::listener::{self, ListenSettings};
+use crate::ops::Rules;
+use crate::pipeline::recovery::Restoring;
+use crate::pipeline::{Pipeline, Settings};
+use crate::storage::{self, Storage, StorageConfig, StorageError};
+use status::Status;
 
 /// The one place where tasks are born.
 pub fn spawn(task: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(task);
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error("invalid configuration: {0}")]
+    Config(String),
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        address: SocketAddr,
+        error: std::io::Error,
+    },
+    #[error("cannot start: {0}")]
+    Start(#[from] std::io::Error),
+}
+
+/// Transactions that stay in the log behind the last checkpoint, as upstream keeps its committed log.
+const RETAINED_TXNS: u64 = 500;
+/// Cadence of the sweep over connections that never said who they are.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// Runs a server until it is told to stop.
+pub fn run(config: &Config) -> Result<(), ServerError> {
+    let began = Instant::now();
+    let rules = rules(config)?;
+    let settings = settings(config);
+    let listen = listen_settings(config)?;
+
+    let mut restoring = Restoring::new(config.extended_types_enabled);
+    let storage_config = StorageConfig {
+        data_log_dir: config.data_log_dir.clone(),
+        force_sync: config.force_sync,
+        autocreate: config.data_dir_autocreate,
+        fsync_warning_threshold_ms: config.fsync_warning_threshold_ms,
+        ..StorageConfig::new(&config.data_dir)
+    };
+    let store = storage::open(&storage_config, &mut restoring)?;
+    let opened = store.opened;
+    let (pipeline, checkpoints) = Pipeline::new(restoring.finish(), rules, settings);
+    tracing::info!(
+        "{} nodes at zxid {} ({} transactions replayed) in {} ms",
+        pipeline.tree().node_count(),
+        pipeline.tree().last_zxid(),
+        opened.replayed,
+        began.elapsed().as_millis()
+    );
+    let status: Arc<dyn Words> = Arc::new(status(config, &pipeline));
+
+    let Storage {
+        log, state, room, ..
+    } = store;
+    let log_handle = log.handle();
+    let stop = Arc::new(AtomicBool::new(false));
+    let disk = {
+        let pipeline = pipeline.clone();
+        thread("disk", move || match pipeline.run_disk(log) {
+            Ok(log) => drop(log),
+            Err(e) => fatal(&e),
+        })?
+    };
+    let checkpointer = {
+        let pipeline = pipeline.clone();
+        let retained = config.autopurge.interval_ms.map(|_| RETAINED_TXNS);
+        thread("checkpoint", move || {
+            if let Err(e) = pipeline.run_checkpoints(checkpoints, &state, &log_handle, retained) {
+                fatal(&e);
+            }
+        })?
+    };
+    let clock = {
+        let (pipeline, stop) = (pipeline.clone(), stop.clone());
+        let never_spoke = Duration::from_millis(u64::from(config.sessionless_timeout_ms));
+        thread("clock", move || run_clock(&pipeline, &stop, never_spoke))?
+    };
+
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let served = runtime.block_on(async {
+        let mut bound = Vec::new();
+        for settings in listen {
+            let listener = listener::bind(&settings).map_err(|error| ServerError::Listen {
+                address: settings.address,
+                error,
+            })?;
+            let address = listener.local_addr()?;
+            tracing::info!("binding to port {address}");
+            bound.push((listener, settings));
+        }
+        for (listener, settings) in bound {
+            spawn(listener::run(
+                listener,
+                settings,
+                Arc::default(),
+                pipeline.clone(),
+                status.clone(),
+            ));
+        }
+        wait_for_signal().await
+    });
+    // No new requests: what was accepted is finished, then everything is put away.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    pipeline.stop();
+    let _ = disk.join();
+    pipeline.final_checkpoint();
+    let _ = checkpointer.join();
+    stop.store(true, Ordering::Relaxed);
+    clock.thread().unpark();
+    let _ = clock.join();
+    drop(room);
+    served?;
+    tracing::info!("Exiting normally");
+    Ok(())
+}
+
+async fn wait_for_signal() -> Result<(), ServerError> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let name = tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    };
+    tracing::info!("{name}: stopping");
+    Ok(())
+}
+
+/// After an error of the disk nothing may be acknowledged, and no state of the store can be trusted: a restart
+/// finds out what is there.
+fn fatal(error: &StorageError) -> ! {
+    tracing::error!("Severe unrecoverable error, exiting: {error}");
+    std::process::exit(error.exit_code());
+}
+
+fn thread(
+    name: &str,
+    run: impl FnOnce() + Send + 'static,
+) -> std::io::Result<std::thread::JoinHandle<()>> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .stack_size(512 << 10)
+        .spawn(move || {
+            let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err();
+            if panicked {
+                // A stage that is gone would leave clients waiting for ever.
+                std::process::exit(1);
+            }
+        })
+}
+
+/// Ends sessions, connections that never spoke, containers and outdated nodes, when their time has come.
+fn run_clock(pipeline: &Pipeline, stop: &AtomicBool, never_spoke: Duration) {
+    let container = ContainerPace::new(pipeline.settings());
+    let mut next_sweep = Instant::now() + SWEEP;
+    let mut next_check = Instant::now() + container.interval;
+    while !stop.load(Ordering::Relaxed) {
+        let now = Instant::now();
+        let wait = pipeline
+            .until_expiry()
+            .min(next_sweep.saturating_duration_since(now))
+            .min(next_check.saturating_duration_since(now));
+        std::thread::park_timeout(wait.max(Duration::from_millis(1)));
+        pipeline.expire_sessions();
+        let now = Instant::now();
+        if now >= next_sweep {
+            next_sweep = now + SWEEP;
+            pipeline.close_silent(never_spoke);
+        }
+        if now >= next_check {
+            next_check = now + container.interval;
+            for path in pipeline.outdated_nodes() {
+                pipeline.remove_outdated(&path);
+                std::thread::park_timeout(container.pause);
+                pipeline.expire_sessions();
+            }
+        }
+    }
+}
+
+struct ContainerPace {
+    interval: Duration,
+    pause: Duration,
+}
+
+impl ContainerPace {
+    fn new(settings: &Settings) -> ContainerPace {
+        let off = settings.container_check_ms == 0 || settings.container_per_minute == 0;
+        ContainerPace {
+            interval: if off {
+                Duration::from_secs(365 * 24 * 3600)
+            } else {
+                Duration::from_millis(settings.container_check_ms)
+            },
+            pause: Duration::from_millis(60_000 / settings.container_per_minute.max(1)),
+        }
+    }
+}
+
+fn rules(config: &Config) -> Result<Rules, ServerError> {
+    let auth = &config.auth;
+    let settings = AuthSettings {
+        skip_acl: config.skip_acl,
+        digest_enabled: auth.digest_enabled,
+        digest_algorithm: auth.digest_algorithm.clone(),
+        super_digest: auth.super_digest.as_ref().map(|s| s.reveal().to_owned()),
+        provider_classes: auth.provider_classes.clone(),
+        ensemble_names: auth.ensemble_names.clone(),
+        let_any_sasl_user_do: auth.let_any_sasl_user_do.clone(),
+        x509_super_user: auth.x509_super_user.clone(),
+    };
+    let providers = Providers::new(settings).map_err(|e| ServerError::Config(e.to_string()))?;
+    if config.enforce_auth.enabled {
+        providers
+            .check_enforced_schemes(&config.enforce_auth.schemes)
+            .map_err(|e| ServerError::Config(e.to_string()))?;
+    }
+    Ok(Rules {
+        providers,
+        extended_types: config.extended_types_enabled,
+        enforce_quota: config.enforce_quota,
+        close_session_lists_paths: config.close_session_txn_enabled,
+        reconfig_enabled: config.reconfig_enabled,
+    })
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        tick_ms: config.tick_ms as i32,
+        session_timeout_ms_min: config.session_timeout_ms_min as i32,
+        session_timeout_ms_max: config.session_timeout_ms_max as i32,
+        frame_bytes_max: config.frame_bytes_max as usize,
+        outstanding_max: config.global_outstanding_limit as usize,
+        enforced_schemes: if config.enforce_auth.enabled {
+            config.enforce_auth.schemes.clone()
+        } else {
+            Vec::new()
+        },
+        flush_delay_ms: config.flush_delay_ms,
+        batch_max: config.batch_txns_max as usize,
+        container_check_ms: u64::from(config.container.check_interval_ms),
+        container_per_minute: u64::from(config.container.deletions_per_minute_max),
+        container_never_used_ms: config.container.never_used_ms_max as i64,
+        large_request_threshold: config
+            .large_request
+            .bytes_min
+            .map_or(usize::MAX, |b| b as usize),
+        large_request_bytes_max: config.large_request.in_flight_bytes_max as usize,
+    }
+}
+
+fn listen_settings(config: &Config) -> Result<Vec<ListenSettings>, ServerError> {
+    let Some(address) = &config.client_address else {
+        return Ok(Vec::new());
+    };
+    Ok(vec![ListenSettings {
+        address: resolve(address)?,
+        backlog: config.listen_backlog.map_or(0, |b| b as i32),
+        per_ip_max: config.connections_per_ip_max as usize,
+        total_max: config.connections_max as usize,
+        keepalive: config.client_tcp_keepalive,
+    }])
+}
+
+/// The wildcard is that of both address families where the machine has both.
+fn resolve(address: &ListenAddress) -> Result<SocketAddr, ServerError> {
+    let Some(host) = address.host.as_deref().filter(|_| !address.is_wildcard()) else {
+        let v6 = SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, address.port));
+        let v4 = SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, address.port));
+        return Ok(if std::path::Path::new("/proc/net/if_inet6").exists() {
+            v6
+        } else {
+            v4
+        });
+    };
+    let unresolved = |why: String| ServerError::Config(format!("cannot resolve {host}: {why}"));
+    (host, address.port)
+        .to_socket_addrs()
+        .map_err(|e| unresolved(e.to_string()))?
+        .next()
+        .ok_or_else(|| unresolved("it has no address".to_owned()))
+}
+
+fn status(config: &Config, pipeline: &Arc<Pipeline>) -> Status {
+    let data_dir =
+        std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
+    let data_log_dir =
+        std::path::absolute(&config.data_log_dir).unwrap_or_else(|_| config.data_log_dir.clone());
+    let view = ConfigView {
+        client_port: config
+            .client_address
+            .as_ref()
+            .map_or(-1, |a| i32::from(a.port)),
+        secure_client_port: config
+            .secure_client_address
+            .as_ref()
+            .map_or(-1, |a| i32::from(a.port)),
+        // Tools know the directory by the name that upstream gives it.
+        data_dir: data_dir.join("version-2").display().to_string(),
+        data_log_dir: data_log_dir.join("version-2").display().to_string(),
+        tick_time_ms: config.tick_ms as i32,
+        client_connections_max: config.connections_per_ip_max as i32,
+        session_timeout_ms_min: config.session_timeout_ms_min as i32,
+        session_timeout_ms_max: config.session_timeout_ms_max as i32,
+        listen_backlog: config.listen_backlog.map_or(-1, |b| b as i32),
+        server_id: 0,
+        ensemble: None,
+    };
+    let words = &config.four_letter_whitelist;
+    let allowed = if words.all {
+        "*".to_owned()
+    } else {
+        words.words.join(",")
+    };
+    Status::new(
+        pipeline.clone(),
+        view,
+        Whitelist::new(Some(&allowed), config.read_only_mode),
+        data_dir,
+        data_log_dir,
+    )
 }

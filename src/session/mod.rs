@@ -48,7 +48,9 @@ impl Session {
 
     /// Lets go, unless another connection took over meanwhile.
     pub fn detach(&self, conn: ConnId) {
-        let _ = self.conn.compare_exchange(conn.0 + 1, 0, Ordering::AcqRel, Ordering::Relaxed);
+        let _ = self
+            .conn
+            .compare_exchange(conn.0 + 1, 0, Ordering::AcqRel, Ordering::Relaxed);
     }
 
     pub fn conn(&self) -> Option<ConnId> {
@@ -83,8 +85,14 @@ impl Sessions {
         let first = (i64::from(server) << 56) | ((wall_ms << 16) & 0x00ff_ffff_ffff_0000);
         // The one value that means "container" is no session's.
         let next_id = if first == i64::MIN { first + 1 } else { first };
-        let table = Table { next_id, ..Table::default() };
-        Sessions { tick_ms: i64::from(tick_ms), table: Mutex::new(table) }
+        let table = Table {
+            next_id,
+            ..Table::default()
+        };
+        Sessions {
+            tick_ms: i64::from(tick_ms),
+            table: Mutex::new(table),
+        }
     }
 
     /// The end of the bucket in which a session that is touched now expires.
@@ -116,7 +124,11 @@ impl Sessions {
             conn: AtomicU32::new(0),
         });
         table.by_id.insert(id, session.clone());
-        table.buckets.entry(expires).or_default().push(session.clone());
+        table
+            .buckets
+            .entry(expires)
+            .or_default()
+            .push(session.clone());
         session
     }
 
@@ -143,7 +155,12 @@ impl Sessions {
         let expires = self.bucket(now_ms + i64::from(timeout_ms));
         session.expires_at_ms.store(expires, Ordering::Relaxed);
         if shorter {
-            self.table.lock().buckets.entry(expires).or_default().push(session.clone());
+            self.table
+                .lock()
+                .buckets
+                .entry(expires)
+                .or_default()
+                .push(session.clone());
         }
     }
 
@@ -160,7 +177,12 @@ impl Sessions {
                 break;
             }
             for session in entry.remove() {
-                if session.is_closing() || table.by_id.get(&session.id).is_none_or(|s| !Arc::ptr_eq(s, &session)) {
+                if session.is_closing()
+                    || table
+                        .by_id
+                        .get(&session.id)
+                        .is_none_or(|s| !Arc::ptr_eq(s, &session))
+                {
                     continue;
                 }
                 let expires = session.expires_at_ms();
@@ -183,7 +205,12 @@ impl Sessions {
 
     /// Every session with the time at which it expires.
     pub fn snapshot(&self) -> Vec<(SessionId, i64)> {
-        self.table.lock().by_id.values().map(|s| (s.id, s.expires_at_ms())).collect()
+        self.table
+            .lock()
+            .by_id
+            .values()
+            .map(|s| (s.id, s.expires_at_ms()))
+            .collect()
     }
 }
 

@@ -33,7 +33,10 @@ mod tests {
             (0x0100_01a2_b3c4_d500, "7cab402ba6584d536b21bbb0da2ae164"),
             (0xffff_ffff_ffff_ffff, "20f62cb5648dc2d771471c8a2486a9ee"),
         ] {
-            let got: String = password(SessionId(id as i64)).iter().map(|b| format!("{b:02x}")).collect();
+            let got: String = password(SessionId(id as i64))
+                .iter()
+                .map(|b| format!("{b:02x}"))
+                .collect();
             assert_eq!(got, hex);
         }
     }

@@ -13,7 +13,13 @@ use jute::Text;
 pub type AclList = Arc<[AclEntry]>;
 
 pub fn to_wire(entry: &AclEntry) -> Acl<'_> {
-    Acl { perms: entry.perms, id: Id { scheme: Text::from(&*entry.scheme), id: Text::from(&*entry.id) } }
+    Acl {
+        perms: entry.perms,
+        id: Id {
+            scheme: Text::from(&*entry.scheme),
+            id: Text::from(&*entry.id),
+        },
+    }
 }
 
 pub fn from_wire(acl: &Acl<'_>) -> AclEntry {
@@ -42,7 +48,10 @@ impl Default for AclTable {
         let mut by_list = HashMap::default();
         by_list.insert(open.clone(), OPEN);
         AclTable {
-            slots: vec![Some(Slot { list: open, nodes: 1 })],
+            slots: vec![Some(Slot {
+                list: open,
+                nodes: 1,
+            })],
             free: Vec::new(),
             by_list,
             dirty: Vec::new(),
@@ -59,7 +68,10 @@ impl AclTable {
     }
 
     pub fn find(&self, id: u32) -> Option<&AclList> {
-        self.slots.get(id as usize).and_then(|s| s.as_ref()).map(|s| &s.list)
+        self.slots
+            .get(id as usize)
+            .and_then(|s| s.as_ref())
+            .map(|s| &s.list)
     }
 
     /// One more node has this list.
@@ -92,7 +104,9 @@ impl AclTable {
     }
 
     pub(super) fn give_back(&mut self, id: u32) {
-        let Some(Some(slot)) = self.slots.get_mut(id as usize) else { return };
+        let Some(Some(slot)) = self.slots.get_mut(id as usize) else {
+            return;
+        };
         slot.nodes -= 1;
         if slot.nodes == 0 {
             self.by_list.remove(&slot.list);

@@ -44,7 +44,10 @@ pub(super) struct PathIndex {
 
 impl Default for PathIndex {
     fn default() -> Self {
-        PathIndex { seed: RandomState::default(), tables: (0..TABLES).map(|_| HashTable::new()).collect() }
+        PathIndex {
+            seed: RandomState::default(),
+            tables: (0..TABLES).map(|_| HashTable::new()).collect(),
+        }
     }
 }
 
@@ -54,19 +57,27 @@ impl PathIndex {
     }
 
     /// `is_it` decides by the exact path; the hash only proposes.
-    pub(super) fn find(&self, hash: PathHash, mut is_it: impl FnMut(NodeId) -> bool) -> Option<NodeId> {
+    pub(super) fn find(
+        &self,
+        hash: PathHash,
+        mut is_it: impl FnMut(NodeId) -> bool,
+    ) -> Option<NodeId> {
         let tag = hash.tag();
-        self.tables[hash.table()].find(Entry::hash(tag), |e| e.tag == tag && is_it(e.id)).map(|e| e.id)
+        self.tables[hash.table()]
+            .find(Entry::hash(tag), |e| e.tag == tag && is_it(e.id))
+            .map(|e| e.id)
     }
 
     pub(super) fn insert(&mut self, hash: PathHash, id: NodeId) {
         let tag = hash.tag();
-        self.tables[hash.table()].insert_unique(Entry::hash(tag), Entry { tag, id }, |e| Entry::hash(e.tag));
+        self.tables[hash.table()]
+            .insert_unique(Entry::hash(tag), Entry { tag, id }, |e| Entry::hash(e.tag));
     }
 
     pub(super) fn remove(&mut self, hash: PathHash, id: NodeId) {
         let tag = hash.tag();
-        match self.tables[hash.table()].find_entry(Entry::hash(tag), |e| e.tag == tag && e.id == id) {
+        match self.tables[hash.table()].find_entry(Entry::hash(tag), |e| e.tag == tag && e.id == id)
+        {
             Ok(entry) => {
                 entry.remove();
             }

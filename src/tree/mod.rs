@@ -18,11 +18,11 @@ use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
 
 use crate::ids::{SessionId, Zxid};
-use crate::proto::{Stat};
+use crate::proto::Stat;
 use acl::{AclList, AclTable};
 use index::PathIndex;
-pub use node::{Kind, Node, NodeId, TTL_MS_MAX};
 use node::{Dir, FLAG_DIRTY, Slab};
+pub use node::{Kind, Node, NodeId, TTL_MS_MAX};
 use quota::QuotaIndex;
 
 type Set<T> = HashSet<T, RandomState>;
@@ -78,7 +78,8 @@ impl Tree {
     /// A tree as a new server has it: the root and the reserved nodes.
     pub fn new(extended_types: bool) -> Tree {
         let mut tree = Tree::bare(extended_types);
-        let config_acl: AclList = std::sync::Arc::from([crate::auth::AclEntry::world(crate::auth::perm::READ)]);
+        let config_acl: AclList =
+            std::sync::Arc::from([crate::auth::AclEntry::world(crate::auth::perm::READ)]);
         for (path, acl) in [
             ("/zookeeper", tree.open_acl()),
             (quota::QUOTA_ROOT, tree.open_acl()),
@@ -292,8 +293,12 @@ impl Tree {
         self.ephemerals.get(&session).into_iter().flatten().copied()
     }
 
-    pub fn ephemeral_owners(&self) -> impl Iterator<Item = (SessionId, impl Iterator<Item = NodeId> + '_)> {
-        self.ephemerals.iter().map(|(s, nodes)| (*s, nodes.iter().copied()))
+    pub fn ephemeral_owners(
+        &self,
+    ) -> impl Iterator<Item = (SessionId, impl Iterator<Item = NodeId> + '_)> {
+        self.ephemerals
+            .iter()
+            .map(|(s, nodes)| (*s, nodes.iter().copied()))
     }
 
     pub fn ephemeral_count(&self) -> usize {
@@ -316,7 +321,11 @@ impl Tree {
 
     pub fn create(&mut self, new: NewNode<'_>) -> Result<NodeId, CreateError> {
         let (parent_path, name) = path::split(new.path).ok_or(CreateError::NoParent)?;
-        let parent = if parent_path.is_empty() { Some(NodeId::ROOT) } else { self.find(parent_path) };
+        let parent = if parent_path.is_empty() {
+            Some(NodeId::ROOT)
+        } else {
+            self.find(parent_path)
+        };
         let parent = parent.ok_or(CreateError::NoParent)?;
         if let Some(id) = self.find(new.path) {
             self.raise_cversion(parent, new.parent_cversion, new.zxid);
@@ -376,7 +385,14 @@ impl Tree {
         self.changes.removed.push(path.into_boxed_str());
     }
 
-    pub fn set_data(&mut self, id: NodeId, data: Option<&[u8]>, version: i32, zxid: i64, time: i64) {
+    pub fn set_data(
+        &mut self,
+        id: NodeId,
+        data: Option<&[u8]>,
+        version: i32,
+        zxid: i64,
+        time: i64,
+    ) {
         self.replace_data(id, data);
         let node = self.slab.get_mut(id);
         node.version = version;
@@ -415,7 +431,11 @@ impl Tree {
     /// The counter rises only: a create that is replayed over a newer tree must not turn it back.
     fn raise_cversion(&mut self, parent: NodeId, cversion: i32, zxid: i64) {
         let dir = self.dir_mut(parent);
-        let wanted = if cversion == -1 { dir.cversion.wrapping_add(1) } else { cversion };
+        let wanted = if cversion == -1 {
+            dir.cversion.wrapping_add(1)
+        } else {
+            cversion
+        };
         if wanted > dir.cversion {
             dir.cversion = wanted;
             dir.pzxid = zxid;
@@ -444,7 +464,10 @@ impl Tree {
         self.bytes += (path.len() + data_len) as u64;
         match kind {
             Kind::Ephemeral(session) => {
-                self.ephemerals.entry(SessionId(session)).or_default().insert(id);
+                self.ephemerals
+                    .entry(SessionId(session))
+                    .or_default()
+                    .insert(id);
             }
             Kind::Container => {
                 self.containers.insert(id);

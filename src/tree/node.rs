@@ -124,7 +124,11 @@ impl Node {
         buf.extend_from_slice(name);
         buf.extend_from_slice(bytes);
         self.buf = buf.into_boxed_slice();
-        self.flags = if data.is_none() { self.flags | FLAG_NULL_DATA } else { self.flags & !FLAG_NULL_DATA };
+        self.flags = if data.is_none() {
+            self.flags | FLAG_NULL_DATA
+        } else {
+            self.flags & !FLAG_NULL_DATA
+        };
     }
 
     pub fn name(&self) -> &str {

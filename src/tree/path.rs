@@ -17,10 +17,16 @@ pub fn is_valid(path: &str) -> bool {
     if !path.starts_with('/') || path.ends_with('/') {
         return false;
     }
-    if path.bytes().all(|b| (0x20..0x7f).contains(&b)) && !path.contains("//") && !path.contains("/.") {
+    if path.bytes().all(|b| (0x20..0x7f).contains(&b))
+        && !path.contains("//")
+        && !path.contains("/.")
+    {
         return true;
     }
-    path[1..].split('/').all(|part| !matches!(part, "" | "." | "..")) && path.chars().all(is_allowed)
+    path[1..]
+        .split('/')
+        .all(|part| !matches!(part, "" | "." | ".."))
+        && path.chars().all(is_allowed)
 }
 
 /// Characters above U+FFFF are pairs of surrogates to Java, which it refuses; so they are refused here.
@@ -57,8 +63,25 @@ mod tests {
     #[test]
     fn invalid_paths() {
         for path in [
-            "", "a", "/a/", "//", "/a//b", "/.", "/..", "/a/./b", "/a/..", "/a\0", "/\u{1}", "/\u{7f}", "/\u{9f}",
-            "/\u{e000}", "/\u{f8ff}", "/\u{fff0}", "/\u{ffff}", "/\u{10000}", "/\u{fffd}",
+            "",
+            "a",
+            "/a/",
+            "//",
+            "/a//b",
+            "/.",
+            "/..",
+            "/a/./b",
+            "/a/..",
+            "/a\0",
+            "/\u{1}",
+            "/\u{7f}",
+            "/\u{9f}",
+            "/\u{e000}",
+            "/\u{f8ff}",
+            "/\u{fff0}",
+            "/\u{ffff}",
+            "/\u{10000}",
+            "/\u{fffd}",
         ] {
             assert!(!is_valid(path), "{path:?}");
         }

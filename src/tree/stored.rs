@@ -79,10 +79,17 @@ impl Tree {
             self.slab.get_mut(NodeId::ROOT).set_data(stored.data);
             NodeId::ROOT
         } else {
-            let (parent_path, name) = path::split(path).ok_or_else(|| format!("{path:?} is not a path"))?;
-            let parent = if parent_path.is_empty() { Some(NodeId::ROOT) } else { self.find(parent_path) };
+            let (parent_path, name) =
+                path::split(path).ok_or_else(|| format!("{path:?} is not a path"))?;
+            let parent = if parent_path.is_empty() {
+                Some(NodeId::ROOT)
+            } else {
+                self.find(parent_path)
+            };
             let parent = parent.ok_or_else(|| format!("{path} has no parent"))?;
-            self.acls.take_id(stored.acl).map_err(|e| format!("{path}: {e}"))?;
+            self.acls
+                .take_id(stored.acl)
+                .map_err(|e| format!("{path}: {e}"))?;
             let mut node = Node::new(name, stored.data);
             node.owner = stored.owner;
             self.insert(parent, path, node)

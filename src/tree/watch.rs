@@ -79,11 +79,16 @@ impl Watches {
                     (self.watched.len() - 1) as u32
                 });
                 self.ids.insert(path.into(), id);
-                self.watched[id as usize] = Some(Watched { path: path.into(), by: Vec::new() });
+                self.watched[id as usize] = Some(Watched {
+                    path: path.into(),
+                    by: Vec::new(),
+                });
                 id
             }
         };
-        let Some(watched) = &mut self.watched[id as usize] else { return };
+        let Some(watched) = &mut self.watched[id as usize] else {
+            return;
+        };
         let at = match watched.by.binary_search_by_key(&conn, |w| w.0) {
             Ok(at) => at,
             Err(at) => {
@@ -103,13 +108,19 @@ impl Watches {
 
     /// Takes modes away; says whether any of them was there.
     pub fn remove(&mut self, conn: ConnId, path: &str, modes: Modes) -> bool {
-        let Some(&id) = self.ids.get(path) else { return false };
+        let Some(&id) = self.ids.get(path) else {
+            return false;
+        };
         self.strip(id, conn, modes)
     }
 
     pub fn has(&self, conn: ConnId, path: &str, modes: Modes) -> bool {
         self.at(path)
-            .and_then(|w| w.by.binary_search_by_key(&conn, |w| w.0).ok().map(|i| w.by[i].1))
+            .and_then(|w| {
+                w.by.binary_search_by_key(&conn, |w| w.0)
+                    .ok()
+                    .map(|i| w.by[i].1)
+            })
             .is_some_and(|held| held.intersects(modes))
     }
 
@@ -157,7 +168,13 @@ impl Watches {
                 if parent != path
                     && let Some(watched) = self.at(parent)
                 {
-                    out.extend(watched.by.iter().filter(|w| w.1.intersects(Modes::RECURSIVE)).map(|w| w.0));
+                    out.extend(
+                        watched
+                            .by
+                            .iter()
+                            .filter(|w| w.1.intersects(Modes::RECURSIVE))
+                            .map(|w| w.0),
+                    );
                 }
                 rest = &rest[..at];
             }
@@ -169,17 +186,26 @@ impl Watches {
     }
 
     fn at(&self, path: &str) -> Option<&Watched> {
-        self.ids.get(path).and_then(|&id| self.watched[id as usize].as_ref())
+        self.ids
+            .get(path)
+            .and_then(|&id| self.watched[id as usize].as_ref())
     }
 
     fn strip(&mut self, id: u32, conn: ConnId, modes: Modes) -> bool {
-        let Some(watched) = &mut self.watched[id as usize] else { return false };
-        let Ok(at) = watched.by.binary_search_by_key(&conn, |w| w.0) else { return false };
+        let Some(watched) = &mut self.watched[id as usize] else {
+            return false;
+        };
+        let Ok(at) = watched.by.binary_search_by_key(&conn, |w| w.0) else {
+            return false;
+        };
         let held = &mut watched.by[at].1;
         let before = *held;
         held.remove(modes);
         self.total -= before.count() - held.count();
-        if before.intersects(modes) && before.intersects(Modes::RECURSIVE) && !held.intersects(Modes::RECURSIVE) {
+        if before.intersects(modes)
+            && before.intersects(Modes::RECURSIVE)
+            && !held.intersects(Modes::RECURSIVE)
+        {
             self.recursive -= 1;
         }
         if held.is_empty() {
@@ -192,7 +218,9 @@ impl Watches {
 
     /// Removes the connections whose last mode was used up by a trigger.
     fn sweep(&mut self, id: u32) {
-        let Some(watched) = &mut self.watched[id as usize] else { return };
+        let Some(watched) = &mut self.watched[id as usize] else {
+            return;
+        };
         let mut gone = Vec::new();
         watched.by.retain(|(conn, held)| {
             if held.is_empty() {
@@ -243,7 +271,12 @@ impl Watches {
     /// Every path with the connections that watch its data.
     pub fn data_watches(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = ConnId> + '_)> {
         self.watched.iter().flatten().map(|w| {
-            (&*w.path, w.by.iter().filter(|(_, held)| held.intersects(Modes::DATA_TABLE)).map(|(conn, _)| *conn))
+            (
+                &*w.path,
+                w.by.iter()
+                    .filter(|(_, held)| held.intersects(Modes::DATA_TABLE))
+                    .map(|(conn, _)| *conn),
+            )
         })
     }
 }

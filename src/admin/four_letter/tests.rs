@@ -8,7 +8,7 @@ use super::*;
 use crate::admin::metrics::{Metrics, Sink, Value};
 use crate::admin::stats::Sizes;
 use crate::admin::version;
-use crate::proto::codes::OpCode;
+use crate::proto::OpCode;
 
 /// A server that looks as the examples of the expected texts need it.
 struct Fake {

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use crate::admin::metrics::{Metrics, Sink};
 use crate::admin::stats::Sizes;
-use crate::proto::codes::OpCode;
+use crate::proto::OpCode;
 
 /// Where the facts come from. Each method is called at most once for a word, only where the word
 /// needs it, and from the task of the connection that asked: none may wait for that connection.

@@ -1,0 +1,308 @@
+//! What the server tells about itself, gathered from where it is known.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use crate::admin::four_letter::{
+    self, Answer, ConfigView, ConnectionBucket, ConnectionSession, ConnectionView, ExpiryBucket,
+    Gauges, ServerState, ServerView, StatusSource, WatchLine, WatchSummary, Whitelist, Word,
+};
+use crate::admin::java_text::average;
+use crate::admin::metrics::Metrics;
+use crate::admin::stats::Sizes;
+use crate::ids::ConnId;
+use crate::net::{Heard, Words};
+use crate::pipeline::Pipeline;
+use crate::pipeline::client::Client;
+use crate::proto::OpCode;
+
+/// Trace bits that a Java server starts with.
+const TRACE_MASK: i64 = 306;
+
+pub struct Status {
+    pub pipeline: Arc<Pipeline>,
+    pub config: ConfigView,
+    pub whitelist: Whitelist,
+    pub metrics: Arc<Metrics>,
+    /// The directories whose sizes `dirs` and `conf` show.
+    pub data_dir: PathBuf,
+    pub data_log_dir: PathBuf,
+    trace_mask: AtomicI64,
+}
+
+impl Status {
+    pub fn new(
+        pipeline: Arc<Pipeline>,
+        config: ConfigView,
+        whitelist: Whitelist,
+        data_dir: PathBuf,
+        data_log_dir: PathBuf,
+    ) -> Status {
+        let metrics = pipeline.stats.metrics.clone();
+        Status {
+            pipeline,
+            config,
+            whitelist,
+            metrics,
+            data_dir,
+            data_log_dir,
+            trace_mask: AtomicI64::new(TRACE_MASK),
+        }
+    }
+
+    fn unix_ms(&self, monotonic_ms: i64) -> i64 {
+        crate::pipeline::wall_ms() + monotonic_ms - self.pipeline.now_ms()
+    }
+
+    fn session_of(&self, conn: ConnId) -> i64 {
+        self.pipeline
+            .client(conn)
+            .and_then(|c| c.session())
+            .map_or(0, |s| s.id.0)
+    }
+}
+
+impl Words for Status {
+    fn hear(&self, first: &[u8], asker: std::net::SocketAddr) -> Heard {
+        let Some(bytes) = first.first_chunk::<4>() else {
+            return Heard::More(4);
+        };
+        let Some(word) = Word::from_bytes(*bytes) else {
+            return Heard::NoWord;
+        };
+        let wanted = 4 + word.argument_len();
+        if first.len() < wanted {
+            return Heard::More(wanted);
+        }
+        tracing::info!("Processing {} command from {asker}", word.name());
+        match four_letter::answer(word, &first[4..wanted], &self.whitelist, self) {
+            Answer::Text(text) => Heard::Answer(text),
+            Answer::Close => Heard::Answer(String::new()),
+        }
+    }
+}
+
+impl StatusSource for Status {
+    fn state(&self) -> Option<ServerState> {
+        Some(ServerState::Standalone)
+    }
+
+    fn server(&self) -> ServerView {
+        let stats = &self.pipeline.stats;
+        let answered = stats.answered.load(Ordering::Relaxed);
+        let tree = self.pipeline.tree();
+        ServerView {
+            latency_ms_min: match stats.latency_min_ms.load(Ordering::Relaxed) {
+                i64::MAX => 0,
+                min => min,
+            },
+            latency_ms_avg: average(stats.latency_total_ms.load(Ordering::Relaxed), answered),
+            latency_ms_max: stats.latency_max_ms.load(Ordering::Relaxed),
+            packets_received: stats.received.load(Ordering::Relaxed),
+            packets_sent: stats.sent.load(Ordering::Relaxed),
+            connections: self.pipeline.client_count() as u64,
+            requests_outstanding: self.pipeline.outstanding() as u64,
+            zxid: tree.last_zxid().0,
+            // The root has two names in upstream's table of nodes.
+            nodes: tree.node_count() as u64 + 1,
+            proposal_bytes: None,
+        }
+    }
+
+    fn gauges(&self) -> Gauges {
+        let tree = self.pipeline.tree();
+        Gauges {
+            uptime_ms: self.pipeline.now_ms(),
+            watches: self.pipeline.watch_counts().2 as u64,
+            ephemerals: tree.ephemeral_count() as u64,
+            approximate_data_bytes: tree.data_bytes(),
+            global_sessions: self.pipeline.sessions().len() as u64,
+            local_sessions: 0,
+            connection_drop_probability: 0.0,
+            response_bytes: Sizes::NONE,
+            tls_handshakes_outstanding: 0,
+            auth_failed: self.pipeline.stats.auth_failed.load(Ordering::Relaxed),
+            non_mtls_remote_connections: 0,
+            non_mtls_local_connections: 0,
+        }
+    }
+
+    fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    fn config(&self) -> ConfigView {
+        self.config.clone()
+    }
+
+    fn directory_sizes(&self) -> (u64, u64) {
+        (size_of_dir(&self.data_dir), size_of_dir(&self.data_log_dir))
+    }
+
+    fn connections(&self, each: &mut dyn FnMut(ConnectionView)) {
+        for client in self.pipeline.clients() {
+            each(connection(&client));
+        }
+    }
+
+    fn session_buckets(&self) -> Vec<ExpiryBucket> {
+        let mut sessions = self.pipeline.sessions().snapshot();
+        sessions.sort_unstable_by_key(|(id, expires)| (*expires, *id));
+        let mut buckets: Vec<ExpiryBucket> = Vec::new();
+        for (id, expires) in sessions {
+            let expires_unix_ms = self.unix_ms(expires);
+            match buckets.last_mut() {
+                Some(bucket) if bucket.expires_unix_ms == expires_unix_ms => {
+                    bucket.sessions.push(id.0)
+                }
+                _ => buckets.push(ExpiryBucket {
+                    expires_unix_ms,
+                    sessions: vec![id.0],
+                }),
+            }
+        }
+        buckets
+    }
+
+    fn connection_buckets(&self) -> Vec<ConnectionBucket> {
+        let mut by_end: std::collections::BTreeMap<i64, Vec<_>> = std::collections::BTreeMap::new();
+        for client in self.pipeline.clients() {
+            if let Some(session) = client.session() {
+                by_end
+                    .entry(session.expires_at_ms())
+                    .or_default()
+                    .push((client.remote, session.id.0));
+            }
+        }
+        by_end
+            .into_iter()
+            .map(|(end, connections)| ConnectionBucket {
+                expires_unix_ms: self.unix_ms(end),
+                connections,
+            })
+            .collect()
+    }
+
+    fn ephemerals(&self) -> Vec<(i64, Vec<String>)> {
+        let tree = self.pipeline.tree();
+        tree.ephemeral_owners()
+            .map(|(session, nodes)| (session.0, nodes.map(|id| tree.path_of(id)).collect()))
+            .collect()
+    }
+
+    fn watch_summary(&self) -> WatchSummary {
+        let (connections, paths, watches) = self.pipeline.watch_counts();
+        WatchSummary {
+            connections: connections as u64,
+            paths: paths as u64,
+            watches: watches as u64,
+        }
+    }
+
+    fn watches_by_session(&self, line: &mut dyn FnMut(WatchLine<'_>) -> ControlFlow<()>) {
+        let mut by_conn: std::collections::BTreeMap<ConnId, Vec<String>> =
+            std::collections::BTreeMap::new();
+        self.pipeline.with_watches(|watches| {
+            for (path, conns) in watches.data_watches() {
+                for conn in conns {
+                    by_conn.entry(conn).or_default().push(path.to_owned());
+                }
+            }
+        });
+        for (conn, paths) in by_conn {
+            if line(WatchLine::Session(self.session_of(conn))).is_break() {
+                return;
+            }
+            for path in paths {
+                if line(WatchLine::Path(&path)).is_break() {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn watches_by_path(&self, line: &mut dyn FnMut(WatchLine<'_>) -> ControlFlow<()>) {
+        let mut by_path: Vec<(String, Vec<ConnId>)> = Vec::new();
+        self.pipeline.with_watches(|watches| {
+            by_path = watches
+                .data_watches()
+                .map(|(path, conns)| (path.to_owned(), conns.collect::<Vec<_>>()))
+                .filter(|(_, conns)| !conns.is_empty())
+                .collect();
+        });
+        for (path, conns) in by_path {
+            if line(WatchLine::Path(&path)).is_break() {
+                return;
+            }
+            for conn in conns {
+                if line(WatchLine::Session(self.session_of(conn))).is_break() {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn reset_connections(&self) {
+        for client in self.pipeline.clients() {
+            client.stats.reset();
+        }
+    }
+
+    fn reset_server(&self) {
+        self.pipeline.stats.reset();
+        self.metrics.reset();
+    }
+
+    fn trace_mask(&self) -> i64 {
+        self.trace_mask.load(Ordering::Relaxed)
+    }
+
+    fn set_trace_mask(&self, mask: i64) {
+        self.trace_mask.store(mask, Ordering::Relaxed);
+    }
+}
+
+fn connection(client: &Client) -> ConnectionView {
+    let stats = &client.stats;
+    let answered = stats.answered.load(Ordering::Relaxed).max(1) as i64;
+    let session = client.session().map(|session| ConnectionSession {
+        id: session.id.0,
+        last_operation: four_letter::last_operation(OpCode(stats.last_op.load(Ordering::Relaxed))),
+        established_unix_ms: client.since_ms,
+        timeout_ms: session.timeout_ms(),
+        last_xid: i64::from(stats.last_xid.load(Ordering::Relaxed)),
+        last_zxid: stats.last_zxid.load(Ordering::Relaxed),
+        last_response_ms: stats.last_response_ms.load(Ordering::Relaxed),
+        last_latency_ms: stats.last_latency_ms.load(Ordering::Relaxed),
+        latency_ms_min: match stats.min_latency_ms.load(Ordering::Relaxed) {
+            i64::MAX => 0,
+            min => min,
+        },
+        latency_ms_avg: stats.total_latency_ms.load(Ordering::Relaxed) / answered,
+        latency_ms_max: stats.max_latency_ms.load(Ordering::Relaxed),
+    });
+    ConnectionView {
+        peer: client.remote,
+        interest_ops: u32::from(session.is_some()),
+        queued: client.queued() as u64,
+        received: stats.received.load(Ordering::Relaxed),
+        sent: stats.sent.load(Ordering::Relaxed),
+        session,
+    }
+}
+
+fn size_of_dir(dir: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return 0;
+    };
+    entries
+        .flatten()
+        .map(|entry| match entry.file_type() {
+            Ok(kind) if kind.is_dir() => size_of_dir(&entry.path()),
+            Ok(kind) if kind.is_file() => entry.metadata().map_or(0, |m| m.len()),
+            _ => 0,
+        })
+        .sum()
+}
