@@ -114,12 +114,21 @@ pub struct Config {
 }
 
 /// Where a configuration came from.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct ConfigSource {
     /// `None`: positional arguments or none at all.
     pub path: Option<PathBuf>,
     /// The complete text of the file, for the admin command `initial_configuration`.
     pub text: String,
+}
+
+impl fmt::Debug for ConfigSource {
+    /// Without the text: passwords stand in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConfigSource")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -215,7 +224,7 @@ pub struct RequestThrottle {
 
 #[derive(Debug, Clone)]
 pub struct ConnectionThrottle {
-    /// Bucket size; 0: off.
+    /// Bucket size, times the weight of a global session where weights are on; 0: off.
     pub tokens_max: u32,
     pub fill_interval_ms: u32,
     pub fill_tokens: u32,

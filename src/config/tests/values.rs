@@ -155,7 +155,7 @@ fn values_reach_their_fields() {
         c.auth.super_digest.as_ref().map(Secret::reveal),
         Some("super:abc=")
     );
-    assert!(!format!("{:?}", c.auth).contains("abc"));
+    assert!(!format!("{:?} {:?}", c.auth, c.source).contains("abc"));
     assert_eq!(c.auth.digest_algorithm, "SHA-256");
     assert_eq!(c.auth.ensemble_names.as_deref(), Some("a,b"));
     assert!(c.enforce_quota && c.extended_types_enabled && c.reconfig_enabled && c.read_only_mode);
