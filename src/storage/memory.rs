@@ -17,7 +17,7 @@ pub(super) fn tame_malloc() {
 }
 
 /// After a big job (a restart, a large checkpoint): returns free pages to the system.
-pub fn give_back() {
+pub(super) fn give_back() {
     #[cfg(target_env = "gnu")]
     // SAFETY: `malloc_trim` has no precondition.
     unsafe {

@@ -23,7 +23,7 @@ use super::error::{ADVICE_DAMAGED, StorageError};
 use super::layout::Locks;
 use super::log::LogHandle;
 use super::record::NodeRecord;
-use super::{Restore, StorageConfig, room};
+use super::{Restore, StorageConfig, memory, room};
 
 /// Order matters: a restart reads ACLs, then sessions, then nodes.
 const MARKER: &[u8] = &[0];
@@ -33,7 +33,6 @@ const NODE: u8 = 3;
 
 /// Written since the last flush; more would only cost memory.
 const FLUSH_BYTES: usize = 16 << 20;
-const FLUSH_EVERY: Duration = Duration::from_secs(10);
 /// Log behind the durable marker: bounds what a restart replays.
 const FLUSH_LOG_BYTES: u64 = 64 << 20;
 /// Flushes and compactions beside a log that wants its syncs quick.
@@ -45,6 +44,7 @@ pub struct State {
     dir: PathBuf,
     log: LogHandle,
     sync_log_first: bool,
+    flush_every: Duration,
     poisoned: AtomicBool,
     progress: Mutex<Progress>,
     _locks: Arc<Locks>,
@@ -58,6 +58,7 @@ struct Progress {
     unflushed_bytes: usize,
     flushed_at: Instant,
     log_bytes_at_flush: u64,
+    log_bytes_at_tick: u64,
 }
 
 impl State {
@@ -83,12 +84,14 @@ impl State {
             unflushed_bytes: 0,
             flushed_at: Instant::now(),
             log_bytes_at_flush: 0,
+            log_bytes_at_tick: 0,
         };
         Ok(Self {
             db,
             dir: db_dir,
             log,
             sync_log_first: !config.force_sync,
+            flush_every: config.flush_every,
             poisoned: AtomicBool::new(false),
             progress: Mutex::new(progress),
             _locks: locks,
@@ -134,18 +137,35 @@ impl State {
             progress.written = zxid;
             progress.unflushed_bytes += bytes;
         }
-        self.flush_if_due()
+        self.flush_when_due()
     }
 
-    /// To be called now and then when nothing is written, so that the last batch gets durable and
-    /// its log can go. Returns whether the durable marker moved.
+    /// To be called every few seconds when nothing is written, so that the last batch gets durable
+    /// and an idle server gives memory and disk back. Returns whether the log should be purged.
     pub fn flush_if_due(&self) -> Result<bool, StorageError> {
+        if self.flush_when_due()? {
+            return Ok(true);
+        }
+        let idle = {
+            let mut progress = self.progress.lock();
+            let appended = self.log.appended_bytes();
+            let was = std::mem::replace(&mut progress.log_bytes_at_tick, appended);
+            was == appended && progress.durable == progress.written
+        };
+        let tidied = idle && self.log.tidy()?;
+        if tidied {
+            memory::give_back();
+        }
+        Ok(tidied)
+    }
+
+    fn flush_when_due(&self) -> Result<bool, StorageError> {
         let due = {
             let progress = self.progress.lock();
             let log_bytes = self.log.appended_bytes() - progress.log_bytes_at_flush;
             progress.durable < progress.written
                 && (progress.unflushed_bytes >= FLUSH_BYTES
-                    || progress.flushed_at.elapsed() >= FLUSH_EVERY
+                    || progress.flushed_at.elapsed() >= self.flush_every
                     || log_bytes >= FLUSH_LOG_BYTES)
         };
         if due { self.flush() } else { Ok(false) }
@@ -169,6 +189,8 @@ impl State {
         progress.unflushed_bytes = 0;
         progress.flushed_at = Instant::now();
         progress.log_bytes_at_flush = log_bytes;
+        drop(progress);
+        memory::give_back();
         Ok(true)
     }
 

@@ -13,7 +13,11 @@ fn child_appends_until_it_is_killed() {
     let Some(dir) = std::env::var_os(CHILD_DIR) else {
         return;
     };
-    let (mut storage, _) = open_at(Path::new(&dir)).unwrap();
+    let config = StorageConfig {
+        warm_log: true,
+        ..config(Path::new(&dir))
+    };
+    let mut storage = open(&config, &mut Restored::default()).unwrap();
     let mut checkpointed = storage.opened.marker;
     loop {
         let last = storage.log.last_zxid();

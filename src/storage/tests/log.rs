@@ -120,8 +120,8 @@ fn size(dir: &Path) -> u64 {
 fn a_purge_frees_files_and_keeps_what_was_asked_for() {
     let dir = tempfile::tempdir().unwrap();
     let (mut storage, _) = open_at(dir.path()).unwrap();
-    for zxid in 1..=4000 {
-        append(&mut storage.log, zxid..=zxid, 1000);
+    for zxid in (1..=4000).step_by(10) {
+        append(&mut storage.log, zxid..=zxid + 9, 1000);
     }
     let mut batch = CheckpointBatch::new(3900);
     let mut twin = Twin::default();
@@ -195,4 +195,31 @@ fn without_force_sync_everything_is_still_there_after_a_sigkill() {
     storage.state.write(batch).unwrap();
     let image = crash_image(dir.path());
     assert_eq!(open_at(image.path()).unwrap().1.replayed.len(), 9);
+}
+
+#[test]
+fn a_warmed_log_recycles_from_the_start_and_holds_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = StorageConfig {
+        warm_log: true,
+        ..config(dir.path())
+    };
+    let mut storage = open(&config, &mut Restored::default()).unwrap();
+    // Some while it warms, some after.
+    append(&mut storage.log, 1..=5, 100);
+    let last = |dir: &Path| files(&log_db(dir), ".log").pop().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    // A WAL that was just made has the size of what was written to it.
+    while fs::metadata(last(dir.path())).unwrap().len() < 256 << 10 {
+        assert!(Instant::now() < deadline, "it never gets warm");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    append(&mut storage.log, 6..=9, 100);
+    let image = crash_image(dir.path());
+    let (_, restored) = open_at(image.path()).unwrap();
+    assert_eq!(restored.replayed, (1..=9).collect::<Vec<_>>());
+    drop(storage);
+    let (storage, restored) = open_at(dir.path()).unwrap();
+    assert_eq!(restored.replayed, (1..=9).collect::<Vec<_>>());
+    assert_eq!(storage.log.last_zxid(), 9);
 }

@@ -61,6 +61,31 @@ fn an_unflushed_checkpoint_is_not_durable_and_the_log_covers_it() {
 }
 
 #[test]
+fn an_idle_store_gives_its_log_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut storage, _) = open_at(dir.path()).unwrap();
+    append(&mut storage.log, 1..=700, 200);
+    storage.state.write(CheckpointBatch::new(700)).unwrap();
+    storage.state.flush().unwrap();
+    let handle = storage.log.handle();
+    assert!(
+        !storage.state.flush_if_due().unwrap(),
+        "there was an append since the last tick"
+    );
+    assert!(storage.state.flush_if_due().unwrap());
+    assert!(
+        !storage.state.flush_if_due().unwrap(),
+        "nothing is left to give back"
+    );
+    handle.settle();
+    assert_eq!(files(&log_db(dir.path()), ".sst").len(), 1);
+    append(&mut storage.log, 701..=701, 200);
+    drop((storage, handle));
+    let (_, restored) = open_at(dir.path()).unwrap();
+    assert_eq!((restored.marker, restored.replayed), (Some(700), vec![701]));
+}
+
+#[test]
 #[should_panic(expected = "a checkpoint of 0x8 between")]
 fn a_state_ahead_of_the_log_is_a_broken_invariant() {
     let dir = tempfile::tempdir().unwrap();
