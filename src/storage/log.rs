@@ -54,6 +54,8 @@ struct Shared {
     poisoned: AtomicBool,
     last: AtomicI64,
     purged: AtomicI64,
+    /// The state holds everything up to here: it cannot be cut off any more.
+    in_state: AtomicI64,
     stopping: AtomicBool,
     appended_bytes: AtomicU64,
     slow_syncs: AtomicU64,
@@ -72,7 +74,7 @@ impl Log {
     ) -> Result<Self, StorageError> {
         let (mark, acknowledged) = AckMark::open(dir)?;
         let purged = mark::read_purged(dir)?;
-        let db_dir = dir.join("db");
+        let db_dir = super::store_dir(dir)?;
         let db = DB::open(&options(&db_dir, config.log_file_bytes), &db_dir)
             .map_err(|e| open_failed(&db_dir, &e))?;
         let last = last_key(&db, &db_dir)?.unwrap_or(0);
@@ -93,6 +95,7 @@ impl Log {
             poisoned: AtomicBool::new(false),
             last: AtomicI64::new(last),
             purged: AtomicI64::new(purged),
+            in_state: AtomicI64::new(0),
             stopping: AtomicBool::new(false),
             appended_bytes: AtomicU64::new(0),
             slow_syncs: AtomicU64::new(0),
@@ -174,19 +177,18 @@ impl Log {
         );
     }
 
-    /// Cuts everything above `zxid`, within a group too. Durable when it returns.
+    /// Cuts everything above `zxid`, within a group too. Durable when it returns. What the state
+    /// holds was committed, so nobody may ask to cut that.
     pub fn truncate(&mut self, zxid: i64) -> Result<(), StorageError> {
         let shared = &*self.shared;
         shared.check_poison()?;
+        let in_state = shared.in_state.load(Ordering::Acquire);
+        assert!(
+            zxid >= in_state,
+            "0x{zxid:x} is below the state's 0x{in_state:x}"
+        );
         if zxid >= self.last_zxid() {
             return Ok(());
-        }
-        if zxid < shared.purged.load(Ordering::Acquire) {
-            return Err(StorageError::Io {
-                doing: "cutting the log",
-                place: shared.dir.clone(),
-                why: format!("zxid 0x{zxid:x} was already purged"),
-            });
         }
         let mut batch = WriteBatch::default();
         batch.delete_range(&key(zxid + 1)[..], &KEY_MAX[..]);
@@ -280,6 +282,10 @@ impl LogHandle {
         let deleted = shared.db.delete_file_in_range(&[][..], &up_to[..]);
         deleted.map_err(|e| failed("purging the log", &shared.dir, &e))?;
         Ok(true)
+    }
+
+    pub(super) fn state_reached(&self, zxid: i64) {
+        self.shared.in_state.fetch_max(zxid, Ordering::AcqRel);
     }
 
     /// For an idle log: writes its memtable to a table, which gives the memory back and lets a

@@ -202,6 +202,17 @@ fn replay(
     Ok(replayed)
 }
 
+/// The directory of a store's own files; its name is durable before anything is written there.
+fn store_dir(dir: &Path) -> Result<PathBuf, StorageError> {
+    let dir = dir.join("db");
+    if !dir.is_dir() {
+        std::fs::create_dir(&dir)
+            .and_then(|()| small::sync_parent(&dir))
+            .map_err(|e| StorageError::io("creating", &dir, e))?;
+    }
+    Ok(dir)
+}
+
 /// Whether a store's directory holds nothing yet.
 fn is_new_store(dir: &Path) -> bool {
     let Ok(entries) = std::fs::read_dir(dir) else {

@@ -68,7 +68,7 @@ impl State {
         log: LogHandle,
         locks: Arc<Locks>,
     ) -> Result<Self, StorageError> {
-        let db_dir = dir.join("db");
+        let db_dir = super::store_dir(dir)?;
         let db = DB::open(&options(&db_dir), &db_dir).map_err(|e| open_failed(&db_dir, &e))?;
         let marker = match db.get(MARKER) {
             Ok(None) => 0,
@@ -78,6 +78,7 @@ impl State {
             },
             Err(e) => return Err(open_failed(&db_dir, &e)),
         };
+        log.state_reached(marker);
         let progress = Progress {
             written: marker,
             durable: marker,
@@ -128,6 +129,7 @@ impl State {
         }
         let bytes = batch.batch.size_in_bytes();
         self.guard(self.wait_for_room())?;
+        self.log.state_reached(zxid);
         let mut write = WriteOptions::default();
         write.disable_wal(true);
         let written = self.db.write_opt(batch.batch, &write);
@@ -189,8 +191,6 @@ impl State {
         progress.unflushed_bytes = 0;
         progress.flushed_at = Instant::now();
         progress.log_bytes_at_flush = log_bytes;
-        drop(progress);
-        memory::give_back();
         Ok(true)
     }
 

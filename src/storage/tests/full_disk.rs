@@ -1,4 +1,7 @@
 //! A full disk: nothing is acknowledged that is not there, and the server starts again.
+//!
+//! A file system of its own needs the right to mount one; a limit on the size of files, which fails
+//! writes half way, does not.
 
 use super::*;
 use std::process::Command;
@@ -40,6 +43,60 @@ fn fill(storage: &mut Storage) -> (i64, StorageError) {
             return (last, error);
         }
     }
+}
+
+const CHILD_DIR: &str = "FERROKEEPER_TEST_LIMIT_DIR";
+
+/// Not a test of its own: the process that runs into the limit. Without the variable it has
+/// nothing to do.
+#[test]
+fn child_appends_until_a_write_fails() {
+    let Some(dir) = std::env::var_os(CHILD_DIR) else {
+        return;
+    };
+    let (mut storage, _) = open_at(Path::new(&dir)).unwrap();
+    let limit = libc::rlimit {
+        rlim_cur: 150_000,
+        rlim_max: 150_000,
+    };
+    // SAFETY: both calls only change this process's own settings.
+    unsafe {
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+        assert_eq!(libc::setrlimit(libc::RLIMIT_FSIZE, &limit), 0);
+    }
+    let (last, error) = fill(&mut storage);
+    assert_eq!(error.exit_code(), 10, "{error}");
+    let mut bytes = Vec::new();
+    group::push(&mut bytes, &txn(last + 1, "/n", None));
+    let again = storage.log.append(last + 1, &bytes).unwrap_err();
+    assert!(matches!(again, StorageError::Poisoned { .. }), "{again}");
+    println!("ack {last}");
+}
+
+#[test]
+fn a_write_that_fails_half_way_stops_the_log_and_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "storage::tests::full_disk::child_appends_until_a_write_fails",
+        ])
+        .arg("--nocapture")
+        .env(CHILD_DIR, dir.path())
+        .output()
+        .unwrap();
+    let output = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success(), "{output}");
+    let (_, rest) = output.split_once("ack ").unwrap();
+    let acknowledged: i64 = rest.lines().next().unwrap().trim().parse().unwrap();
+    assert!(acknowledged >= 5, "{acknowledged}");
+    let (storage, restored) = open_at(dir.path()).unwrap();
+    let last = storage.log.last_zxid();
+    assert!(
+        last == acknowledged || last == acknowledged + 1,
+        "{last} of {acknowledged}"
+    );
+    assert_eq!(restored.replayed, (1..=last).collect::<Vec<_>>());
 }
 
 #[test]
