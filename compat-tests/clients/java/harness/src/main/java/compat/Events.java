@@ -36,6 +36,19 @@ public final class Events implements Watcher {
         return event;
     }
 
+    /** Takes node events up to the one of this path; what came before it must be of the given type. */
+    public void expectAfter(Event.EventType skipped, Event.EventType type, String path) throws InterruptedException {
+        while (true) {
+            WatchedEvent event = nodes.poll(Await.SECONDS_MAX, TimeUnit.SECONDS);
+            if (event != null && event.getType() == type && path.equals(event.getPath())) {
+                return;
+            }
+            if (event == null || event.getType() != skipped) {
+                throw new AssertionError("expected " + type + " " + path + ", but " + event);
+            }
+        }
+    }
+
     /** Takes states until this one comes. */
     public void awaitState(Event.KeeperState wanted) throws InterruptedException {
         List<Event.KeeperState> seen = new ArrayList<>();
