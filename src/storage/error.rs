@@ -31,6 +31,15 @@ pub enum StorageError {
     },
 
     #[error(
+        "{text} directory has {other} files. Check if dataLogDir and dataDir configuration is \
+         correct. ({found} exists)",
+        text = match kind { DirectoryKind::Log => "Log", DirectoryKind::State => "Snapshot" },
+        other = match kind { DirectoryKind::Log => "snapshot", DirectoryKind::State => "log" },
+        found = found.display()
+    )]
+    Swapped { kind: DirectoryKind, found: PathBuf },
+
+    #[error(
         "{dir} is in use by another process ({holder}). Two servers on one directory would \
          destroy it: stop the other one, or give this one a directory of its own.",
         dir = dir.display()
@@ -140,6 +149,7 @@ impl StorageError {
             Self::MissingDirectory { .. }
             | Self::CannotCreateDirectory { .. }
             | Self::CannotWriteDirectory { .. }
+            | Self::Swapped { .. }
             | Self::InUse { .. }
             | Self::JavaData { .. }
             | Self::NewerFormat { .. }

@@ -38,6 +38,7 @@ pub(super) struct Locks {
 
 /// Checks, creates and locks both directories.
 pub(super) fn prepare(config: &StorageConfig) -> Result<Layout, StorageError> {
+    check_swapped(config)?;
     let autocreate = config.autocreate;
     let log = directory(DirectoryKind::Log, &config.data_log_dir, autocreate)?;
     let state = directory(DirectoryKind::State, &config.data_dir, autocreate)?;
@@ -80,6 +81,29 @@ pub(super) fn prepare(config: &StorageConfig) -> Result<Layout, StorageError> {
         _log: log_lock,
     };
     Ok(Layout { state, log, locks })
+}
+
+/// With two directories, each has its own kind of files: a new, empty server because somebody
+/// mixed up two lines of the configuration would be a bad surprise.
+fn check_swapped(config: &StorageConfig) -> Result<(), StorageError> {
+    let canonical = |dir: &Path| dir.canonicalize().unwrap_or_else(|_| dir.to_path_buf());
+    if canonical(&config.data_dir) == canonical(&config.data_log_dir) {
+        return Ok(());
+    }
+    for (kind, base, other) in [
+        (
+            DirectoryKind::Log,
+            &config.data_log_dir,
+            DirectoryKind::State,
+        ),
+        (DirectoryKind::State, &config.data_dir, DirectoryKind::Log),
+    ] {
+        let found = base.join("ferrokeeper").join(name(other));
+        if found.join("FORMAT").exists() {
+            return Err(StorageError::Swapped { kind, found });
+        }
+    }
+    Ok(())
 }
 
 /// The directory of one store, made if that is allowed.

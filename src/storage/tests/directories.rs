@@ -157,13 +157,14 @@ fn a_first_start_that_was_cut_short_is_started_again() {
 
 #[test]
 fn log_and_state_have_to_belong_together() {
-    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    drop((open_at(one.path()).unwrap(), open_at(two.path()).unwrap()));
-    let config = StorageConfig {
-        data_log_dir: two.path().to_owned(),
-        ..config(one.path())
+    let dirs: Vec<_> = (0..4).map(|_| tempfile::tempdir().unwrap()).collect();
+    let pair = |data: usize, log: usize| StorageConfig {
+        data_log_dir: dirs[log].path().to_owned(),
+        ..config(dirs[data].path())
     };
-    let error = open(&config, &mut Restored::default())
+    drop(open(&pair(0, 1), &mut Restored::default()).unwrap());
+    drop(open(&pair(2, 3), &mut Restored::default()).unwrap());
+    let error = open(&pair(0, 3), &mut Restored::default())
         .map(drop)
         .unwrap_err();
     assert!(
@@ -175,12 +176,13 @@ fn log_and_state_have_to_belong_together() {
     let empty = tempfile::tempdir().unwrap();
     let config = StorageConfig {
         data_log_dir: empty.path().to_owned(),
-        ..config
+        ..pair(0, 1)
     };
     let error = open(&config, &mut Restored::default())
         .map(drop)
         .unwrap_err();
     assert!(error.to_string().contains("is not there"), "{error}");
+    drop(open(&pair(0, 1), &mut Restored::default()).unwrap());
 }
 
 #[test]
@@ -200,6 +202,37 @@ fn a_log_moved_to_a_directory_of_its_own_is_found_there() {
     };
     let storage = open(&config, &mut Restored::default()).unwrap();
     assert_eq!(storage.log.last_zxid(), 3);
+}
+
+#[test]
+fn directories_that_were_mixed_up_are_no_new_server() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let right = StorageConfig {
+        data_log_dir: two.path().to_owned(),
+        ..config(one.path())
+    };
+    drop(open(&right, &mut Restored::default()).unwrap());
+    let swapped = StorageConfig {
+        data_log_dir: one.path().to_owned(),
+        ..config(two.path())
+    };
+    let before = (tree(one.path()), tree(two.path()));
+    let error = open(&swapped, &mut Restored::default())
+        .map(drop)
+        .unwrap_err();
+    assert_eq!(error.exit_code(), 3);
+    let text = error.to_string();
+    let java = "Log directory has snapshot files. Check if dataLogDir and dataDir configuration";
+    assert!(text.starts_with(java), "{text}");
+    assert_eq!((tree(one.path()), tree(two.path())), before);
+    // Another spelling of the same directory is no second one.
+    let dir = tempfile::tempdir().unwrap();
+    drop(open_at(dir.path()).unwrap());
+    let spelled = StorageConfig {
+        data_log_dir: dir.path().join("../").join(dir.path().file_name().unwrap()),
+        ..config(dir.path())
+    };
+    open(&spelled, &mut Restored::default()).unwrap();
 }
 
 #[test]
