@@ -42,7 +42,7 @@ class RestartTest {
     @ParameterizedTest
     @ValueSource(booleans = {false, true})
     void everythingAcknowledgedIsThere(boolean killed) throws Exception {
-        try (Server server = Server.with().start(); Session session = Session.open(server.address())) {
+        try (Server server = Server.with().start(); Session session = Session.open(server.addresses())) {
             ZooKeeper zk = session.zk;
             zk.addAuthInfo("digest", "ann:secret".getBytes());
             zk.create("/data", "one".getBytes(), Ids.OPEN_ACL_UNSAFE, CreateMode.PERSISTENT);
@@ -95,7 +95,7 @@ class RestartTest {
     @ParameterizedTest
     @ValueSource(booleans = {false, true})
     void watchesAreSetAgain(boolean killed) throws Exception {
-        try (Server server = Server.with().start(); Session session = Session.open(server.address())) {
+        try (Server server = Server.with().start(); Session session = Session.open(server.addresses())) {
             ZooKeeper zk = session.zk;
             create(zk, "/n", CreateMode.PERSISTENT);
             Events data = new Events();
@@ -134,7 +134,7 @@ class RestartTest {
         try (Server server = Server.with().start();
                 Proxy proxy = new Proxy(server);
                 Session away = Session.open(proxy.address());
-                Session other = Session.open(server.address())) {
+                Session other = Session.open(server.addresses())) {
             create(other.zk, "/changed", CreateMode.PERSISTENT);
             create(other.zk, "/still", CreateMode.PERSISTENT);
             Events changed = new Events();
@@ -161,9 +161,9 @@ class RestartTest {
     void sessionsThatDoNotComeBackExpire(boolean killed) throws Exception {
         try (Server server = Server.with().start();
                 Proxy proxy = new Proxy(server);
-                Session watcher = Session.open(server.address())) {
+                Session watcher = Session.open(server.addresses())) {
             Session lost = Session.open(proxy.address(), Session.SHORT_MS);
-            Session closed = Session.open(server.address());
+            Session closed = Session.open(server.addresses());
             create(lost.zk, "/lost", CreateMode.EPHEMERAL);
             create(closed.zk, "/closed", CreateMode.EPHEMERAL);
             closed.close();
@@ -188,7 +188,7 @@ class RestartTest {
             create(first.zk, "/e", CreateMode.EPHEMERAL);
             proxy.cut();
             server.restart();
-            try (Session second = Session.resume(server.address(), Session.LONG_MS, first.zk.getSessionId(),
+            try (Session second = Session.resume(server.addresses(), Session.LONG_MS, first.zk.getSessionId(),
                     first.zk.getSessionPasswd(), KeeperState.SyncConnected)) {
                 assertEquals(List.of("/e"), second.zk.getEphemerals());
                 assertNotNull(second.zk.exists("/e", false));
@@ -199,13 +199,13 @@ class RestartTest {
 
     @Test
     void newSessionsGetNewIdsAfterARestart() throws Exception {
-        try (Server server = Server.with().start(); Session first = Session.open(server.address())) {
+        try (Server server = Server.with().start(); Session first = Session.open(server.addresses())) {
             long id = first.zk.getSessionId();
             for (int i = 0; i < 3; i++) {
                 server.restart();
                 first.events.awaitState(KeeperState.Disconnected);
                 first.events.awaitState(KeeperState.SyncConnected);
-                try (Session next = Session.open(server.address())) {
+                try (Session next = Session.open(server.addresses())) {
                     assertNotEquals(id, next.zk.getSessionId());
                     id = next.zk.getSessionId();
                 }

@@ -40,6 +40,11 @@ class CuratorRestartTest extends CuratorTest {
         return own;
     }
 
+    @Override
+    String address() {
+        return own.addresses();
+    }
+
     private void restart(boolean killed) throws Exception {
         BlockingQueue<ConnectionState> states = statesOf(client);
         BlockingQueue<ConnectionState> otherStates = statesOf(other);

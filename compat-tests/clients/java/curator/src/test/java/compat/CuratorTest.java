@@ -50,6 +50,10 @@ abstract class CuratorTest {
         return Server.shared();
     }
 
+    String address() {
+        return server().address();
+    }
+
     /** Ends with the test, after whatever was handed in later. */
     <T extends AutoCloseable> T closing(T resource) {
         closing.add(resource);
@@ -57,7 +61,7 @@ abstract class CuratorTest {
     }
 
     CuratorFramework connect() throws Exception {
-        return connect(server().address(), Session.LONG_MS);
+        return connect(address(), Session.LONG_MS);
     }
 
     CuratorFramework connect(String address, int sessionTimeoutMs) throws Exception {

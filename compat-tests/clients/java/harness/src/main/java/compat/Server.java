@@ -111,6 +111,16 @@ public final class Server implements AutoCloseable {
         return "127.0.0.1:" + port;
     }
 
+    /**
+     * The same address four times, for clients that have to find the server again after a restart.
+     * One attempt of the client may take its session timeout divided by the number of addresses, and a
+     * Java server that is just starting can leave an attempt unanswered: with one address the session
+     * is over when the client tries again.
+     */
+    public String addresses() {
+        return String.join(",", address(), address(), address(), address());
+    }
+
     public int port() {
         return port;
     }

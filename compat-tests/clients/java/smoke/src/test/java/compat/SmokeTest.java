@@ -289,7 +289,7 @@ class SmokeTest {
 
     @Test
     void sessionAndWatchesOutliveARestart() throws Exception {
-        try (Server server = Server.with().start(); Session own = Session.open(server.address())) {
+        try (Server server = Server.with().start(); Session own = Session.open(server.addresses())) {
             long id = own.zk.getSessionId();
             own.zk.create("/p", "kept".getBytes(), Ids.OPEN_ACL_UNSAFE, CreateMode.PERSISTENT);
             own.zk.create("/e", new byte[0], Ids.OPEN_ACL_UNSAFE, CreateMode.EPHEMERAL);
