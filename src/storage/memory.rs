@@ -10,8 +10,9 @@ pub(super) fn tame_malloc() {
     // SAFETY: `mallopt` only sets parameters of the allocator.
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 2);
-        // Memtables grow by blocks of 1 MiB: those are mapped, and unmapped after the flush.
-        libc::mallopt(libc::M_MMAP_THRESHOLD, 256 << 10);
+        // Memtables grow by blocks of 1 MiB: those are mapped, and unmapped after the flush. The
+        // batches of appends are smaller and would suffer from it.
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 20);
         libc::mallopt(libc::M_TRIM_THRESHOLD, 1 << 20);
     }
 }
