@@ -38,7 +38,9 @@ impl Providers {
         requested: Option<Vec<RequestedAcl<'_>>>,
         ids: &[Id],
     ) -> Result<Vec<AclEntry>, AclError> {
-        let requested = without_duplicates(requested.unwrap_or_default());
+        let requested = requested.unwrap_or_default();
+        stumble_over_null(&requested)?;
+        let requested = without_duplicates(requested);
         if requested.is_empty() {
             return Err(AclError::Invalid);
         }
@@ -173,6 +175,40 @@ impl Providers {
         Cow::Owned(masked.collect())
     }
 }
+
+/// Java compares each entry with those before it, and stumbles where that meets a null. Only the
+/// first entry of its kind is looked at for what is wrong with it.
+fn stumble_over_null(list: &[RequestedAcl<'_>]) -> Result<(), AclError> {
+    if list.iter().all(|e| e.scheme.is_some() && e.id.is_some()) {
+        return Ok(());
+    }
+    let mut kept: Vec<&RequestedAcl<'_>> = Vec::new();
+    for entry in list {
+        let mut known = false;
+        for earlier in kept.iter().filter(|e| e.perms == entry.perms) {
+            let scheme = entry.scheme.ok_or(AclError::NullId)?;
+            if earlier.scheme == Some(scheme) {
+                known = entry
+                    .id
+                    .ok_or(AclError::NullId)
+                    .map(|id| earlier.id == Some(id))?;
+                if known {
+                    break;
+                }
+            }
+        }
+        if !known {
+            if kept.len() == NULLS_LOOKED_AT_MAX {
+                return Err(AclError::Invalid);
+            }
+            kept.push(entry);
+        }
+    }
+    Ok(())
+}
+
+/// Lists with nulls are only ever a mistake; longer ones are not worth comparing entry by entry.
+const NULLS_LOOKED_AT_MAX: usize = 256;
 
 /// Drops later exact duplicates. Lists are nearly always tiny; a long one goes through a set so
 /// that a hostile one costs no more than its length.

@@ -7,6 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -130,14 +131,20 @@ impl Connection {
 
     fn handle(&mut self, input: &[u8]) {
         if self.client.phase() == Phase::New {
-            match self.words.hear(input, self.client.remote) {
+            match self.words.hear(input) {
                 Heard::NoWord => {}
                 Heard::More(wanted) => {
                     self.unread.extend_from_slice(input);
                     self.wanted = wanted;
                     return;
                 }
-                Heard::Answer(text) => return self.client.finish_with(text.as_bytes()),
+                Heard::Word => {
+                    self.pipeline.stats.received(1);
+                    self.client.stats.received.fetch_add(1, Ordering::Relaxed);
+                    let text = self.words.answer(input, self.client.remote);
+                    self.pipeline.stats.sent(1);
+                    return self.client.finish_with(text.as_bytes());
+                }
             }
         }
         let received = self.pipeline.receive(&self.client, input);

@@ -10,11 +10,14 @@ pub enum Heard {
     NoWord,
     /// Not to be told before this many bytes are there.
     More(usize),
-    /// Send this and close.
-    Answer(String),
+    /// All of it is there.
+    Word,
 }
 
 /// Answers to four-letter words.
 pub trait Words: Send + Sync {
-    fn hear(&self, first: &[u8], asker: std::net::SocketAddr) -> Heard;
+    fn hear(&self, first: &[u8]) -> Heard;
+
+    /// The text to send before closing; `first` was a word.
+    fn answer(&self, first: &[u8], asker: std::net::SocketAddr) -> String;
 }

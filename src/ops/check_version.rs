@@ -1,11 +1,10 @@
 //! check: only inside a multi.
 
 use super::write::{WriteContext, next_version};
-use super::{put, required};
+use super::{put, valid_path};
 use crate::auth::perm;
 use crate::proto::client::CheckVersionRequest;
 use crate::proto::{ErrorCode, OpCode};
-use crate::tree::path;
 
 pub(super) fn check(
     ctx: &mut WriteContext<'_>,
@@ -13,10 +12,7 @@ pub(super) fn check(
     out: &mut Vec<u8>,
 ) -> Result<OpCode, ErrorCode> {
     ctx.check_session()?;
-    let path = required(&request.path)?;
-    if !path::is_valid(path) {
-        return Err(ErrorCode::BAD_ARGUMENTS);
-    }
+    let path = valid_path(&request.path)?;
     let node = ctx.node(path)?;
     ctx.allow(&node, perm::READ)?;
     let next = next_version(node.version, request.version)?;

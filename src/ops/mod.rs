@@ -105,3 +105,10 @@ pub(crate) fn put<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, record: &T) {
 pub(crate) fn required<'a>(text: &'a jute::Text<'_>) -> Result<&'a str, ErrorCode> {
     text.as_str().ok_or(ErrorCode::MARSHALLING_ERROR)
 }
+
+/// A path that a transaction may store; null is only one of many that may not.
+fn valid_path<'a>(text: &'a jute::Text<'_>) -> Result<&'a str, ErrorCode> {
+    text.as_str()
+        .filter(|path| crate::tree::path::is_valid(path))
+        .ok_or(ErrorCode::BAD_ARGUMENTS)
+}

@@ -9,6 +9,7 @@ use crate::proto::client::{
 };
 use crate::proto::txn::{ErrorTxn, MultiTxn};
 use crate::proto::{ErrorCode, OpCode};
+use jute::Text;
 
 pub(super) enum Request<'a> {
     Create(OpCode, CreateRequest<'a>),
@@ -16,6 +17,18 @@ pub(super) enum Request<'a> {
     Delete(DeleteRequest<'a>),
     SetData(SetDataRequest<'a>),
     Check(CheckVersionRequest<'a>),
+}
+
+impl Request<'_> {
+    fn path(&self) -> &Text<'_> {
+        match self {
+            Request::Create(_, r) => &r.path,
+            Request::CreateTtl(_, r) => &r.path,
+            Request::Delete(r) => &r.path,
+            Request::SetData(r) => &r.path,
+            Request::Check(r) => &r.path,
+        }
+    }
 }
 
 /// A read inside multiRead.
@@ -38,8 +51,11 @@ pub(super) fn decode(body: &[u8]) -> Result<Vec<Request<'_>>, Refusal> {
                 let request: CreateRequest<'_> = jute::read(&mut rest)?;
                 let plain =
                     create::is_known_flag(request.flags) && !create::is_ttl_flag(request.flags);
-                if !plain || request.acl.is_none() {
+                if !plain {
                     return Err(Refusal::Undecodable);
+                }
+                if request.acl.is_none() {
+                    return Err(Refusal::UndecodableEarly);
                 }
                 let container = request.flags == create::FLAG_CONTAINER;
                 Request::Create(
@@ -78,13 +94,19 @@ pub(super) fn decode_reads(body: &[u8]) -> Result<Vec<ReadRequest<'_>>, ErrorCod
         if header.done {
             return Ok(requests);
         }
-        requests.push(match header.op {
+        let request = match header.op {
             OpCode::GET_DATA => ReadRequest::Data(jute::read(&mut rest).map_err(undecodable)?),
             OpCode::GET_CHILDREN => {
                 ReadRequest::Children(jute::read(&mut rest).map_err(undecodable)?)
             }
             _ => return Err(ErrorCode::MARSHALLING_ERROR),
-        });
+        };
+        let path = match &request {
+            ReadRequest::Data(r) => &r.path,
+            ReadRequest::Children(r) => &r.path,
+        };
+        super::required(path)?;
+        requests.push(request);
     }
 }
 
@@ -94,6 +116,9 @@ pub(super) fn check(
     requests: &[Request<'_>],
     out: &mut Vec<u8>,
 ) -> Result<OpCode, ErrorCode> {
+    if requests.iter().any(|r| r.path().is_null()) {
+        return Err(ErrorCode::MARSHALLING_ERROR);
+    }
     ctx.pending.begin();
     let mut failed = false;
     put(out, &(requests.len() as i32));

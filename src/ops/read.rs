@@ -118,17 +118,17 @@ pub fn read(
         }
         OpCode::ADD_WATCH => {
             let request: AddWatchRequest<'_> = decode(body)?;
-            watches::add(ctx, required(&request.path)?, request.mode)?;
+            watches::add(ctx, request.path.or_empty(), request.mode)?;
             put(out, &ErrorResponse { err: ErrorCode::OK });
             Ok(())
         }
         OpCode::CHECK_WATCHES => {
             let request: CheckWatchesRequest<'_> = decode(body)?;
-            watches::check(ctx, required(&request.path)?, request.kind)
+            watches::check(ctx, request.path.or_empty(), request.kind)
         }
         OpCode::REMOVE_WATCHES => {
             let request: RemoveWatchesRequest<'_> = decode(body)?;
-            watches::remove(ctx, required(&request.path)?, request.kind)
+            watches::remove(ctx, request.path.or_empty(), request.kind)
         }
         OpCode::SET_WATCHES => {
             let request: SetWatches<'_> = decode(body)?;
@@ -210,20 +210,17 @@ fn get_acl(ctx: &ReadContext<'_>, path: &str, out: &mut Vec<u8>) -> Result<(), E
 }
 
 fn multi_read(ctx: &mut ReadContext<'_>, body: &[u8], out: &mut Vec<u8>) -> Result<(), ErrorCode> {
-    for request in multi::decode_reads(body)? {
+    let requests = multi::decode_reads(body)?;
+    for request in &requests {
         let start = out.len();
-        let outcome = match &request {
+        let outcome = match request {
             multi::ReadRequest::Data(r) => {
                 put(out, &MultiHeader::success(OpCode::GET_DATA));
-                required(&r.path)
-                    .and_then(|path| data(ctx, path, out))
-                    .map(|stat| put_stat(out, &stat))
+                data(ctx, r.path.or_empty(), out).map(|stat| put_stat(out, &stat))
             }
             multi::ReadRequest::Children(r) => {
                 put(out, &MultiHeader::success(OpCode::GET_CHILDREN));
-                required(&r.path)
-                    .and_then(|path| children(ctx, path, false, out))
-                    .map(|_| ())
+                children(ctx, r.path.or_empty(), false, out).map(|_| ())
             }
         };
         if let Err(err) = outcome {

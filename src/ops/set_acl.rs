@@ -2,13 +2,12 @@
 
 use super::apply::{Applied, Apply};
 use super::write::{WriteContext, next_version, put_acl};
-use super::{Observer, put, required};
+use super::{Observer, put, valid_path};
 use crate::auth::perm;
 use crate::proto::client::SetAclRequest;
 use crate::proto::txn::SetAclTxn;
 use crate::proto::{ErrorCode, OpCode};
 use crate::tree::acl::{self, AclList};
-use crate::tree::path;
 
 pub(super) fn check(
     ctx: &mut WriteContext<'_>,
@@ -16,10 +15,7 @@ pub(super) fn check(
     out: &mut Vec<u8>,
 ) -> Result<OpCode, ErrorCode> {
     ctx.check_session()?;
-    let path = required(&request.path)?;
-    if !path::is_valid(path) {
-        return Err(ErrorCode::BAD_ARGUMENTS);
-    }
+    let path = valid_path(&request.path)?;
     let acl = ctx.fix_up(request.acl.as_ref())?;
     let mut node = ctx.node(path)?;
     ctx.allow(&node, perm::ADMIN)?;

@@ -2,12 +2,11 @@
 
 use super::apply::{Applied, Apply};
 use super::write::{WriteContext, next_version};
-use super::{Observer, put, quota, required};
+use super::{Observer, put, quota, valid_path};
 use crate::auth::perm;
 use crate::proto::client::SetDataRequest;
 use crate::proto::txn::SetDataTxn;
 use crate::proto::{ErrorCode, OpCode};
-use crate::tree::path;
 
 pub(super) fn check(
     ctx: &mut WriteContext<'_>,
@@ -15,10 +14,7 @@ pub(super) fn check(
     out: &mut Vec<u8>,
 ) -> Result<OpCode, ErrorCode> {
     ctx.check_session()?;
-    let path = required(&request.path)?;
-    if !path::is_valid(path) {
-        return Err(ErrorCode::BAD_ARGUMENTS);
-    }
+    let path = valid_path(&request.path)?;
     let mut node = ctx.node(path)?;
     ctx.allow(&node, perm::WRITE)?;
     let data_len = request.data.or_empty().len();

@@ -106,10 +106,10 @@ pub(super) fn set(
         }
     }
     for path in paths(&request.persistent_watches)? {
-        ctx.watch(super::required(path)?, Modes::PERSISTENT);
+        ctx.watch(path.or_empty(), Modes::PERSISTENT);
     }
     for path in paths(&request.persistent_recursive_watches)? {
-        ctx.watch(super::required(path)?, Modes::RECURSIVE);
+        ctx.watch(path.or_empty(), Modes::RECURSIVE);
     }
     Ok(())
 }

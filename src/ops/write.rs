@@ -127,6 +127,10 @@ pub fn write(
             out.truncate(start);
             return Written::Undecodable;
         }
+        Err(Refusal::UndecodableEarly) => {
+            out.truncate(start);
+            return Written::Undecodable;
+        }
         Err(Refusal::Undecodable) => (OpCode::ERROR, Some(ErrorCode::MARSHALLING_ERROR)),
         Err(Refusal::Code(code)) => (OpCode::ERROR, Some(code)),
     };
@@ -139,7 +143,10 @@ pub fn write(
 }
 
 pub(super) enum Refusal {
+    /// Costs a zxid in a multi, and none elsewhere.
     Undecodable,
+    /// Never costs a zxid.
+    UndecodableEarly,
     Code(ErrorCode),
 }
 

@@ -125,6 +125,7 @@ impl Pipeline {
         drop(state);
         let latency_ms = slowest.map_or(0, |since: Instant| since.elapsed().as_millis() as i64);
         self.stats.answered(answered, latency_ms);
+        self.stats.metrics.updatelatency.record(latency_ms);
         client
             .stats
             .answered(answered, latency_ms, header.zxid, self.now_ms());

@@ -3,6 +3,7 @@
 //! A refusal is a close without a word: clients take it as "try the next server".
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::client::{Client, Phase, State, Waiting};
 use super::prep::Request;
@@ -95,6 +96,8 @@ impl Pipeline {
                 state.session = Some(session);
                 state.phase = Phase::Established;
                 put_connect_response(state.out(), id, timeout_ms, legacy);
+                self.greeted(client);
+                self.stats.metrics.connection_revalidate_count.add(1);
             }
             None => refuse_session(state, legacy),
         }
@@ -114,10 +117,19 @@ impl Pipeline {
         state.session = Some(session);
         state.phase = Phase::Established;
         put_connect_response(state.out(), id, timeout_ms, legacy);
-        client.stats.last_op.store(
-            OpCode::CREATE_SESSION.0,
-            std::sync::atomic::Ordering::Relaxed,
-        );
+        self.greeted(client);
+    }
+}
+
+impl Pipeline {
+    /// The answer to a handshake counts as a packet like any other.
+    fn greeted(&self, client: &Client) {
+        self.stats.sent(1);
+        client.stats.sent.fetch_add(1, Ordering::Relaxed);
+        client
+            .stats
+            .last_op
+            .store(OpCode::CREATE_SESSION.0, Ordering::Relaxed);
     }
 }
 

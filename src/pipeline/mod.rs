@@ -121,6 +121,7 @@ impl Pipeline {
         let ids: Arc<[Id]> = Arc::from([Providers::initial_id(remote.ip())]);
         let mut watchers = self.watchers.lock();
         let id = watchers.new_id();
+        self.stats.metrics.connection_request_count.add(1);
         let client = Arc::new(Client::new(id, remote, wall_ms(), ids, sink));
         watchers.clients.insert(id, client.clone());
         client
@@ -149,14 +150,8 @@ impl Pipeline {
         self.watchers.lock().clients.len()
     }
 
-    /// Connections that watch, paths that are watched, and watches.
-    pub fn watch_counts(&self) -> (usize, usize, usize) {
-        let watchers = self.watchers.lock();
-        (
-            watchers.watches.conn_count(),
-            watchers.watches.path_count(),
-            watchers.watches.total(),
-        )
+    pub fn watch_count(&self) -> usize {
+        self.watchers.lock().watches.total()
     }
 
     pub fn with_watches(&self, look: impl FnOnce(&Watches)) {
@@ -216,6 +211,10 @@ impl Pipeline {
         if answered > 0 {
             let latency_ms = now.elapsed().as_millis() as i64;
             self.stats.answered(answered, latency_ms);
+            self.stats
+                .metrics
+                .readlatency
+                .record_many(latency_ms, answered);
             client
                 .stats
                 .answered(answered, latency_ms, last.0, self.now_ms());
@@ -264,6 +263,10 @@ impl Pipeline {
             self.request(client, state, batch, frame);
         }
         if frames > 0 {
+            self.stats
+                .metrics
+                .bytes_received_count
+                .add((input.len() - rest.len()) as u64);
             self.stats.received(frames);
             client.stats.received.fetch_add(frames, Ordering::Relaxed);
         }

@@ -74,6 +74,9 @@ impl Stats {
         self.synced_txns.fetch_add(txns as u64, Ordering::Relaxed);
         self.sync_total_us.fetch_add(us, Ordering::Relaxed);
         self.sync_max_us.fetch_max(us, Ordering::Relaxed);
+        self.metrics.fsynctime.record(took.as_millis() as i64);
+        self.metrics.sync_processor_batch_size.record(txns as i64);
+        self.metrics.commit_count.add(txns as u64);
     }
 
     pub fn reset(&self) {
@@ -116,5 +119,9 @@ impl ClientStats {
             counter.store(0, Ordering::Relaxed);
         }
         self.min_latency_ms.store(i64::MAX, Ordering::Relaxed);
+        self.last_op.store(0, Ordering::Relaxed);
+        self.last_xid.store(-1, Ordering::Relaxed);
+        self.last_zxid.store(-1, Ordering::Relaxed);
+        self.last_response_ms.store(0, Ordering::Relaxed);
     }
 }

@@ -56,6 +56,15 @@ impl Status {
         crate::pipeline::wall_ms() + monotonic_ms - self.pipeline.now_ms()
     }
 
+    /// A word that is not allowed is refused without waiting for the rest of it.
+    fn argument_len(&self, word: Word) -> usize {
+        if self.whitelist.allows(word) {
+            word.argument_len()
+        } else {
+            0
+        }
+    }
+
     fn session_of(&self, conn: ConnId) -> i64 {
         self.pipeline
             .client(conn)
@@ -65,21 +74,33 @@ impl Status {
 }
 
 impl Words for Status {
-    fn hear(&self, first: &[u8], asker: std::net::SocketAddr) -> Heard {
+    fn hear(&self, first: &[u8]) -> Heard {
         let Some(bytes) = first.first_chunk::<4>() else {
             return Heard::More(4);
         };
         let Some(word) = Word::from_bytes(*bytes) else {
             return Heard::NoWord;
         };
-        let wanted = 4 + word.argument_len();
+        let wanted = 4 + self.argument_len(word);
         if first.len() < wanted {
-            return Heard::More(wanted);
+            Heard::More(wanted)
+        } else {
+            Heard::Word
         }
+    }
+
+    fn answer(&self, first: &[u8], asker: std::net::SocketAddr) -> String {
+        let word = first
+            .first_chunk::<4>()
+            .and_then(|bytes| Word::from_bytes(*bytes));
+        let Some(word) = word else {
+            return String::new();
+        };
         tracing::info!("Processing {} command from {asker}", word.name());
-        match four_letter::answer(word, &first[4..wanted], &self.whitelist, self) {
-            Answer::Text(text) => Heard::Answer(text),
-            Answer::Close => Heard::Answer(String::new()),
+        let argument = &first[4..4 + self.argument_len(word)];
+        match four_letter::answer(word, argument, &self.whitelist, self) {
+            Answer::Text(text) => text,
+            Answer::Close => String::new(),
         }
     }
 }
@@ -115,7 +136,7 @@ impl StatusSource for Status {
         let tree = self.pipeline.tree();
         Gauges {
             uptime_ms: self.pipeline.now_ms(),
-            watches: self.pipeline.watch_counts().2 as u64,
+            watches: self.pipeline.watch_count() as u64,
             ephemerals: tree.ephemeral_count() as u64,
             approximate_data_bytes: tree.data_bytes(),
             global_sessions: self.pipeline.sessions().len() as u64,
@@ -193,12 +214,24 @@ impl StatusSource for Status {
     }
 
     fn watch_summary(&self) -> WatchSummary {
-        let (connections, paths, watches) = self.pipeline.watch_counts();
-        WatchSummary {
-            connections: connections as u64,
-            paths: paths as u64,
-            watches: watches as u64,
-        }
+        let mut summary = WatchSummary {
+            connections: 0,
+            paths: 0,
+            watches: 0,
+        };
+        let mut conns = std::collections::HashSet::new();
+        self.pipeline.with_watches(|watches| {
+            for (_, watching) in watches.data_watches() {
+                let before = summary.watches;
+                for conn in watching {
+                    conns.insert(conn);
+                    summary.watches += 1;
+                }
+                summary.paths += u64::from(summary.watches > before);
+            }
+        });
+        summary.connections = conns.len() as u64;
+        summary
     }
 
     fn watches_by_session(&self, line: &mut dyn FnMut(WatchLine<'_>) -> ControlFlow<()>) {
