@@ -23,6 +23,7 @@ impl Pipeline {
         frame: &[u8],
         kicked: &mut Option<ConnId>,
     ) {
+        self.stats.metrics.connection_request_count.add(1);
         let Ok(request) = jute::from_slice::<ConnectRequest<'_>>(frame) else {
             tracing::warn!(remote = %client.remote, "closing a connection: its first frame is no handshake");
             return state.finish();

@@ -121,7 +121,6 @@ impl Pipeline {
         let ids: Arc<[Id]> = Arc::from([Providers::initial_id(remote.ip())]);
         let mut watchers = self.watchers.lock();
         let id = watchers.new_id();
-        self.stats.metrics.connection_request_count.add(1);
         let client = Arc::new(Client::new(id, remote, wall_ms(), ids, sink));
         watchers.clients.insert(id, client.clone());
         client
