@@ -43,7 +43,9 @@ impl Pipeline {
         );
         let legacy = request.read_only.0.is_none();
         let id = SessionId(request.session_id);
-        if id == SessionId::NONE {
+        if id == SessionId::NONE && self.refuses(OpCode::CREATE_SESSION) {
+            state.finish();
+        } else if id == SessionId::NONE {
             self.open_session(client, state, batch, timeout_ms, legacy);
         } else if password::matches(id, request.passwd.or_empty()) {
             self.resume_session(client, state, id, timeout_ms, legacy, kicked);

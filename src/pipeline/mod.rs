@@ -16,7 +16,7 @@ mod sync;
 mod watchers;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard};
@@ -68,6 +68,8 @@ pub struct Pipeline {
     outstanding: AtomicUsize,
     group_bytes: AtomicUsize,
     large_bytes: AtomicUsize,
+    /// The disk is nearly full: only what makes room is taken on.
+    out_of_room: AtomicBool,
     checkpoints: checkpoint::Checkpoints,
     pub stats: Stats,
     epoch: Instant,
@@ -159,6 +161,24 @@ impl Pipeline {
 
     pub fn client(&self, id: ConnId) -> Option<Arc<Client>> {
         self.watchers.lock().clients.get(&id).cloned()
+    }
+
+    /// Below the floor of free space writes are refused, so that what is acknowledged can still be put away.
+    pub fn set_out_of_room(&self, low: bool) {
+        if self.out_of_room.swap(low, Ordering::Relaxed) != low {
+            if low {
+                tracing::error!(
+                    "the disk is nearly full: refusing writes other than deletes until there is room"
+                );
+            } else {
+                tracing::warn!("there is room on the disk again: accepting writes");
+            }
+        }
+    }
+
+    fn refuses(&self, op: OpCode) -> bool {
+        self.out_of_room.load(Ordering::Relaxed)
+            && !matches!(op, OpCode::DELETE | OpCode::CLOSE_SESSION)
     }
 
     /// Too much is under way to take on more from a connection that waits already.
@@ -357,6 +377,10 @@ impl Pipeline {
         let Some(session) = &state.session else {
             return;
         };
+        if self.refuses(header.op) {
+            let zxid = batch.tree.last_zxid().0;
+            return state.answer_in_turn(&header_frame(header.xid, zxid, ErrorCode::SYSTEM_ERROR));
+        }
         let session_error = session.is_closing().then_some(ErrorCode::SESSION_EXPIRED);
         if header.op == OpCode::CLOSE_SESSION && !session.begin_closing() {
             return;

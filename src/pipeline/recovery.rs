@@ -1,7 +1,7 @@
 //! From disk to a tree: the stored state, then the log after it. And the pipeline that starts from there.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -127,6 +127,7 @@ impl Pipeline {
             outstanding: AtomicUsize::new(0),
             group_bytes: AtomicUsize::new(0),
             large_bytes: AtomicUsize::new(0),
+            out_of_room: AtomicBool::new(false),
             checkpoints,
             stats: Stats::default(),
             epoch: Instant::now(),

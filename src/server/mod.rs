@@ -17,7 +17,7 @@ use crate::net::listener::{self, ListenSettings};
 use crate::ops::Rules;
 use crate::pipeline::recovery::Restoring;
 use crate::pipeline::{Pipeline, Settings};
-use crate::storage::{self, Storage, StorageConfig, StorageError};
+use crate::storage::{self, Room, Storage, StorageConfig, StorageError};
 use status::Status;
 
 /// The one place where tasks are born.
@@ -96,7 +96,9 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
     let clock = {
         let (pipeline, stop) = (pipeline.clone(), stop.clone());
         let never_spoke = Duration::from_millis(u64::from(config.sessionless_timeout_ms));
-        thread("clock", move || run_clock(&pipeline, &stop, never_spoke))?
+        thread("clock", move || {
+            run_clock(&pipeline, &room, &stop, never_spoke)
+        })?
     };
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -133,7 +135,6 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
     stop.store(true, Ordering::Relaxed);
     clock.thread().unpark();
     let _ = clock.join();
-    drop(room);
     served?;
     tracing::info!("Exiting normally");
     Ok(())
@@ -175,7 +176,7 @@ fn thread(
 }
 
 /// Ends sessions, connections that never spoke, containers and outdated nodes, when their time has come.
-fn run_clock(pipeline: &Pipeline, stop: &AtomicBool, never_spoke: Duration) {
+fn run_clock(pipeline: &Pipeline, room: &Room, stop: &AtomicBool, never_spoke: Duration) {
     let container = ContainerPace::new(pipeline.settings());
     let mut next_sweep = Instant::now() + SWEEP;
     let mut next_check = Instant::now() + container.interval;
@@ -191,6 +192,8 @@ fn run_clock(pipeline: &Pipeline, stop: &AtomicBool, never_spoke: Duration) {
         if now >= next_sweep {
             next_sweep = now + SWEEP;
             pipeline.close_silent(never_spoke);
+            room.check();
+            pipeline.set_out_of_room(room.is_low());
         }
         if now >= next_check {
             next_check = now + container.interval;
