@@ -284,6 +284,9 @@ async fn survives(signal: &str) {
         state(&mut states, SessionState::SyncConnected).await;
         state(&mut other_states, SessionState::SyncConnected).await;
         assert_eq!(client.session_id(), id);
+        // A connection that breaks while it takes the session up again can leave this client waiting without end.
+        client.check_stat("/").await.unwrap();
+        other.check_stat("/").await.unwrap();
     }
     assert_eq!(
         client.get_data(&root).await,
