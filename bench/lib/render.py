@@ -85,6 +85,9 @@ def extras(results):
         empty = results["rows"].get("empty", {}).get(kind)
         if empty:
             lines.append(f"- {NAMES[kind]}, empty: serves {figure(empty, 'start_s'):.3f} s after exec.")
+    kept = figure(results["rows"].get("fill-5m", {}).get(FERRO), "rate_kept_same_nodes")
+    if kept is not None:
+        lines.append(f"- Set rate with 5 million znodes when only 10 thousand of them are written: {kept:.2f} times.")
     others = others_cores(results)
     if others is not None:
         lines.append(f"- Cores busy with anything else during the measurements: {others:.2f} at the median"
