@@ -65,6 +65,11 @@ pub const LIST: &[Deliberate] = &[
                  are sent, or not, depending on its threads. Such a request is alone in its write.",
     },
     Deliberate {
+        name: "order-of-expanded-auth",
+        reason: "an `auth` entry becomes one entry for each user of the connection, on the Java server in the order \
+                 of a hash table. Neighbours of scheme digest with the same permissions are compared as a set.",
+    },
+    Deliberate {
         name: "half-built-multiread",
         reason: "a multiRead with a null path gets -5 from the Java server, followed by the results up to there; \
                  Ferrokeeper sends the header alone, as with every error. The body of that answer is not compared.",
@@ -74,6 +79,17 @@ pub const LIST: &[Deliberate] = &[
 /// True for an answer of which only the header is compared.
 pub fn body_is_ignored(op: i32, err: i32) -> bool {
     (op, err) == (22, -5)
+}
+
+/// Entries as `perms:"scheme":"id"`.
+pub fn sort_expanded_auth(entries: &mut [String]) {
+    let key = |e: &str| {
+        e.split_once(":\"digest\":")
+            .map(|(perms, _)| perms.to_string())
+    };
+    for run in entries.chunk_by_mut(|a, b| key(a).is_some() && key(a) == key(b)) {
+        run.sort();
+    }
 }
 
 /// The name of the difference that forbids sending this request.

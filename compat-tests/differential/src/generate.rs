@@ -263,7 +263,13 @@ impl Generator {
                 self.connected[client] = false;
                 Action::Drop
             }
-            2 => Action::Reconnect(self.hello(), Password::Own),
+            2 => Action::Reconnect(
+                Hello {
+                    passwd_len: 16,
+                    ..self.hello()
+                },
+                Password::Own,
+            ),
             _ => {
                 self.connected[client] = false;
                 Action::Raw(self.refused_bytes())
@@ -288,7 +294,13 @@ impl Generator {
                 )
             }
             0 => Action::Connect(hello),
-            1 => Action::Reconnect(hello, Password::Own),
+            1 => Action::Reconnect(
+                Hello {
+                    passwd_len: 16,
+                    ..hello
+                },
+                Password::Own,
+            ),
             2 => Action::Reconnect(hello, Password::Wrong),
             3 => Action::Reconnect(hello, Password::Empty),
             4 => Action::RawHello(self.odd_hello()),

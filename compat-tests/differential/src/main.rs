@@ -58,6 +58,9 @@ struct Arguments {
     /// A file for the differences, rewritten whenever one is found.
     #[arg(long)]
     report: Option<PathBuf>,
+    /// Looks past differences whose headline contains this text; for finding what is behind them.
+    #[arg(long)]
+    ignore: Vec<String>,
     /// Plays a script from a file instead of generated ones.
     #[arg(long)]
     replay: Option<PathBuf>,
@@ -125,6 +128,7 @@ const IMPATIENT: Patience = Patience {
 struct Pair {
     left: Server,
     right: Server,
+    ignored: Vec<String>,
 }
 
 struct Played {
@@ -148,6 +152,7 @@ impl Pair {
                 directory("right"),
                 profile,
             )?,
+            ignored: arguments.ignore.clone(),
         })
     }
 
@@ -173,7 +178,7 @@ impl Pair {
         let right = right.map_err(|_| anyhow::anyhow!("the right player panicked"))?;
         Ok(match (left, right) {
             (Ok(left), Ok(right)) => Played {
-                difference: compare(&left, &right),
+                difference: compare(&left, &right, &self.ignored),
                 left,
             },
             (left, right) => {
@@ -304,7 +309,7 @@ fn fresh_difference(pair: &mut Pair) -> Result<Option<Difference>> {
         let address = server.address;
         transcripts.push(Player::new(address, server.admin()?, 0, PATIENT).play(&empty)?);
     }
-    Ok(compare(&transcripts[0], &transcripts[1]))
+    Ok(compare(&transcripts[0], &transcripts[1], &[]))
 }
 
 fn note(

@@ -111,6 +111,10 @@ impl<'a> Player<'a> {
                     self.replies(client, connection, requests);
                 }
             }
+            // What a wrong password does to a live connection is a deliberate difference.
+            Action::Reconnect(_, Password::Wrong | Password::Empty) if connected => {
+                self.note(client, "step", "", "impossible".into());
+            }
             Action::Reconnect(hello, password) => {
                 let (session, own) = self.clients[client]
                     .session

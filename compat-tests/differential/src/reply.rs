@@ -7,7 +7,7 @@
 //!
 //! A body that cannot be decoded completely is shown in hexadecimal, so no byte escapes the comparison.
 
-use crate::deliberate::body_is_ignored;
+use crate::deliberate::{body_is_ignored, sort_expanded_auth};
 use crate::request::{Field, Request, op_name};
 use crate::script::{escape, hex};
 use std::collections::HashMap;
@@ -334,7 +334,10 @@ impl<'a> Cursor<'a> {
     fn acl(&mut self) -> Option<String> {
         let entries =
             self.vector(|c| Some(format!("{}:{}:{}", c.int()?, c.string()?, c.string()?)))?;
-        Some(entries.map_or("null".into(), |e| format!("[{}]", e.join(","))))
+        Some(entries.map_or("null".into(), |mut entries| {
+            sort_expanded_auth(&mut entries);
+            format!("[{}]", entries.join(","))
+        }))
     }
 
     fn sorted_ids(&mut self) -> Option<String> {
