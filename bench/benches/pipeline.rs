@@ -89,7 +89,7 @@ impl Server {
     }
 
     fn read(&self, op: OpCode, body: &[u8], out: &mut Vec<u8>) {
-        let mut no_watches = |_: &mut dyn FnMut(&mut Watches)| ();
+        let mut no_watches = Watches::default();
         let mut cx = ReadContext {
             tree: &self.tree,
             watches: &mut no_watches,

@@ -25,4 +25,5 @@ mode=${1:-}
 compare records tests/records/golden.txt
 compare text jute/tests/java-text.txt
 [ "$failed" = 0 ] || die "the golden files differ from ZooKeeper $ZK_VERSION"
-echo "golden: $ZK_VERSION agrees with $(cat "$project_root/tests/records/golden.txt" "$project_root/jute/tests/java-text.txt" | wc -l) lines"
+echo "golden: ZooKeeper $ZK_VERSION agrees"
+echo "$(cat "$project_root/tests/records/golden.txt" "$project_root/jute/tests/java-text.txt" | wc -l) passed, 0 failed"

@@ -23,7 +23,7 @@ pub mod watches;
 mod write;
 
 pub use apply::{Applied, Change, Observer, Unwatched, apply, retally_quotas};
-pub use read::{ReadContext, read};
+pub use read::{ReadContext, WatchTable, read};
 pub use write::{WriteContext, Written, write};
 
 use crate::auth::Providers;

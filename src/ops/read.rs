@@ -15,10 +15,21 @@ use crate::tree::watch::{Modes, Watches};
 use crate::tree::{Node, NodeId, Tree};
 use jute::Text;
 
+/// The watches, whether they have to be locked first or not.
+pub trait WatchTable {
+    fn with(&mut self, change: &mut dyn FnMut(&mut Watches));
+}
+
+impl WatchTable for Watches {
+    fn with(&mut self, change: &mut dyn FnMut(&mut Watches)) {
+        change(self);
+    }
+}
+
 pub struct ReadContext<'a> {
     pub tree: &'a Tree,
     /// Locked only by requests that need it.
-    pub watches: &'a mut dyn FnMut(&mut dyn FnMut(&mut Watches)),
+    pub watches: &'a mut dyn WatchTable,
     pub rules: &'a Rules,
     pub conn: ConnId,
     pub session: SessionId,
@@ -28,7 +39,7 @@ pub struct ReadContext<'a> {
 impl ReadContext<'_> {
     pub(super) fn watch(&mut self, path: &str, modes: Modes) {
         let conn = self.conn;
-        (self.watches)(&mut |w| w.add(conn, path, modes));
+        self.watches.with(&mut |w| w.add(conn, path, modes));
     }
 
     fn allow(&self, node: &Node, perm: i32) -> Result<(), ErrorCode> {

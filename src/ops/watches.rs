@@ -31,7 +31,8 @@ pub(super) fn remove(ctx: &mut ReadContext<'_>, path: &str, kind: i32) -> Result
     };
     let mut removed = false;
     let conn = ctx.conn;
-    (ctx.watches)(&mut |w| removed = w.remove(conn, path, modes));
+    ctx.watches
+        .with(&mut |w| removed = w.remove(conn, path, modes));
     if removed {
         Ok(())
     } else {
@@ -50,7 +51,7 @@ pub(super) fn check(ctx: &mut ReadContext<'_>, path: &str, kind: i32) -> Result<
     };
     let mut found = false;
     let conn = ctx.conn;
-    (ctx.watches)(&mut |w| found = w.has(conn, path, modes));
+    ctx.watches.with(&mut |w| found = w.has(conn, path, modes));
     if found {
         Ok(())
     } else {

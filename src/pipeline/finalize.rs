@@ -10,12 +10,11 @@ use super::prep::Group;
 use super::watchers::Firing;
 use super::{Pipeline, reply_xid};
 use crate::ids::SessionId;
-use crate::ops::{self, Applied};
+use crate::ops::{self, Applied, WatchTable};
 use crate::proto::client::{ErrorResponse, MultiHeader};
 use crate::proto::txn::TxnHeader;
 use crate::proto::{ErrorCode, OpCode};
 use crate::tree::Tree;
-use crate::tree::watch::Watches;
 
 /// Transactions that are applied under one hold of the tree's lock: readers wait for no more than these.
 const APPLY_MAX: usize = 256;
@@ -120,8 +119,8 @@ impl Pipeline {
             }
             _ => panic!("a transaction without its request at the head of the connection's queue"),
         }
-        let mut watches = |f: &mut dyn FnMut(&mut Watches)| f(&mut firing.watchers.watches);
-        answered += self.answer_waiting(client, &mut state, tree, &mut watches, &mut slowest);
+        let watches = &mut firing.watchers.watches;
+        answered += self.answer_waiting(client, &mut state, tree, watches, &mut slowest);
         drop(state);
         let latency_ms = slowest.map_or(0, |since: Instant| since.elapsed().as_millis() as i64);
         self.stats.answered(answered, latency_ms);
@@ -137,7 +136,7 @@ impl Pipeline {
         client: &Client,
         state: &mut State,
         tree: &Tree,
-        watches: &mut dyn FnMut(&mut dyn FnMut(&mut Watches)),
+        watches: &mut dyn WatchTable,
         slowest: &mut Option<Instant>,
     ) -> u64 {
         let mut answered = 0;

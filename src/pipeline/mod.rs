@@ -23,7 +23,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
 use crate::auth::{AuthOutcome, Id, Providers};
 use crate::ids::{ConnId, SessionId};
-use crate::ops::{self, ReadContext, Route, Rules, Written};
+use crate::ops::{self, ReadContext, Route, Rules, WatchTable, Written};
 use crate::proto::client::{AuthPacket, RequestHeader, SetSaslResponse};
 use crate::proto::{ErrorCode, OpCode};
 use crate::session::Sessions;
@@ -73,6 +73,15 @@ pub struct Pipeline {
     checkpoints: checkpoint::Checkpoints,
     pub stats: Stats,
     epoch: Instant,
+}
+
+/// The watches behind their lock.
+struct Locked<'a>(&'a Mutex<Watchers>);
+
+impl WatchTable for Locked<'_> {
+    fn with(&mut self, change: &mut dyn FnMut(&mut Watches)) {
+        change(&mut self.0.lock().watches);
+    }
 }
 
 /// What came of the bytes that a connection handed over.
@@ -323,9 +332,7 @@ impl Pipeline {
         match route {
             Route::Read if state.queue.is_empty() => {
                 let ids = state.ids.clone();
-                let mut watches = |f: &mut dyn FnMut(&mut Watches)| {
-                    f(&mut self.watchers.lock().watches);
-                };
+                let mut watches = Locked(&self.watchers);
                 self.answer(
                     client,
                     state,
@@ -473,7 +480,7 @@ impl Pipeline {
         client: &Client,
         state: &mut State,
         tree: &Tree,
-        watches: &mut dyn FnMut(&mut dyn FnMut(&mut Watches)),
+        watches: &mut dyn WatchTable,
         xid: i32,
         op: OpCode,
         body: &[u8],
