@@ -49,12 +49,10 @@ pub(super) fn decode(body: &[u8]) -> Result<Vec<Request<'_>>, Refusal> {
         requests.push(match header.op {
             OpCode::CREATE | OpCode::CREATE2 | OpCode::CREATE_CONTAINER => {
                 let request: CreateRequest<'_> = jute::read(&mut rest)?;
-                let plain =
-                    create::is_known_flag(request.flags) && !create::is_ttl_flag(request.flags);
-                if !plain {
+                if !create::is_known_flag(request.flags) {
                     return Err(Refusal::Undecodable);
                 }
-                if request.acl.is_none() {
+                if create::is_ttl_flag(request.flags) || request.acl.is_none() {
                     return Err(Refusal::UndecodableEarly);
                 }
                 let container = request.flags == create::FLAG_CONTAINER;

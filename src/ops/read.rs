@@ -120,7 +120,9 @@ pub fn read(
             let request: GetAllChildrenNumberRequest<'_> = decode(body)?;
             let (id, node) = ctx.find(required(&request.path)?)?;
             ctx.allow(node, perm::READ)?;
-            put(out, &(ctx.tree.descendants(id) as i32));
+            // Below its other name, "", upstream counts the root itself.
+            let root = i32::from(request.path.or_empty().is_empty());
+            put(out, &(ctx.tree.descendants(id) as i32 + root));
             Ok(())
         }
         OpCode::WHO_AM_I => {

@@ -24,7 +24,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use crate::auth::{AuthOutcome, Id, Providers};
 use crate::ids::{ConnId, SessionId};
 use crate::ops::{self, ReadContext, Route, Rules, WatchTable, Written};
-use crate::proto::client::{AuthPacket, RequestHeader, SetSaslResponse};
+use crate::proto::client::{AuthPacket, GetSaslRequest, RequestHeader, SetSaslResponse};
 use crate::proto::{ErrorCode, OpCode};
 use crate::session::Sessions;
 use crate::tree::Tree;
@@ -429,6 +429,9 @@ impl Pipeline {
     /// auth and sasl: what is read after them is judged by who the connection is then.
     fn identify(&self, client: &Client, state: &mut State, header: RequestHeader, body: &[u8]) {
         if header.op == OpCode::SASL {
+            if jute::from_slice::<GetSaslRequest<'_>>(body).is_err() {
+                return state.close_in_turn();
+            }
             // No SASL is set up here: clients take an answer without a token as that.
             let mut reply = Vec::new();
             put_reply(&mut reply, header.xid, 0, |out| {
