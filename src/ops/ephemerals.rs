@@ -6,9 +6,9 @@ use crate::proto::client::GetEphemeralsResponse;
 use jute::Text;
 
 pub(super) fn get(ctx: &ReadContext<'_>, prefix: Option<&str>, out: &mut Vec<u8>) {
-    let prefix = prefix
-        .filter(|p| !p.trim().is_empty() && *p != "/")
-        .unwrap_or("");
+    // Java's "blank": nothing above a space.
+    let is_blank = |text: &str| text.chars().all(|c| c <= ' ');
+    let prefix = prefix.filter(|p| !is_blank(p) && *p != "/").unwrap_or("");
     let ephemerals = ctx
         .tree
         .ephemerals_of(ctx.session)

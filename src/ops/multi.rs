@@ -52,8 +52,11 @@ pub(super) fn decode(body: &[u8]) -> Result<Vec<Request<'_>>, Refusal> {
                 if !create::is_known_flag(request.flags) {
                     return Err(Refusal::Undecodable);
                 }
-                if create::is_ttl_flag(request.flags) || request.acl.is_none() {
+                if request.acl.is_none() {
                     return Err(Refusal::UndecodableEarly);
+                }
+                if create::is_ttl_flag(request.flags) {
+                    return Err(Refusal::Undecodable);
                 }
                 let container = request.flags == create::FLAG_CONTAINER;
                 Request::Create(

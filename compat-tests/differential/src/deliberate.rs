@@ -70,6 +70,12 @@ pub const LIST: &[Deliberate] = &[
                  of a hash table. Neighbours of scheme digest with the same permissions are compared as a set.",
     },
     Deliberate {
+        name: "ephemeral-container",
+        reason: "createContainer with an ephemeral flag makes a container; until it is applied the Java server takes \
+                 it for an ephemeral of the session, and a closeSession pipelined behind it deletes it. Such a \
+                 request ends a write.",
+    },
+    Deliberate {
         name: "half-built-multiread",
         reason: "a multiRead with a null path gets -5 from the Java server, followed by the results up to there; \
                  Ferrokeeper sends the header alone, as with every error. The body of that answer is not compared.",
@@ -162,8 +168,17 @@ pub fn place(request: &Request) -> Place {
         -11 => Place::Last,
         7 => Place::Last,
         14 if has_null(&request.fields) => Place::Last,
+        14 | 19 if makes_ephemeral_container(request) => Place::Last,
         1..=6 | 8 | 9 | 11 | 12 | 14..=19 | 21 | 22 | 101 | 103..=107 => Place::Anywhere,
         _ => Place::Alone,
+    }
+}
+
+fn makes_ephemeral_container(request: &Request) -> bool {
+    match (request.op, request.fields.as_slice()) {
+        (14, [Field::Multi(subs), ..]) => subs.iter().any(makes_ephemeral_container),
+        (19, [_, _, _, Field::Int(flags), ..]) => matches!(flags, 1 | 3),
+        _ => false,
     }
 }
 
