@@ -31,12 +31,8 @@ const ABSENT: &[(Feature, &str)] = &[
         "logs and snapshots are kept in a format of this server's own, which paces and purges itself",
     ),
     (
-        Feature::RequestThrottle,
-        "requests are not throttled in this release beyond globalOutstandingLimit",
-    ),
-    (
-        Feature::ConnectionThrottle,
-        "connections are not throttled in this release; maxClientCnxns and maxCnxns limit them",
+        Feature::ThrottleShutdown,
+        "requests that wait for their turn are not answered when the server stops",
     ),
     (
         Feature::ResponseCache,
@@ -130,11 +126,7 @@ impl Config {
                 Feature::AdminServer => !self.admin.enabled && self.admin.is_explicit,
                 Feature::Metrics => self.metrics.provider != MetricsProvider::Prometheus,
                 Feature::Audit => !self.audit_enabled,
-                Feature::RequestThrottle => {
-                    self.request_throttle.requests_max == 0
-                        && self.throttled_op_wait_time_ms.is_none()
-                }
-                Feature::ConnectionThrottle => self.connection_throttle.tokens_max == 0,
+                Feature::ThrottleShutdown => self.request_throttle.requests_max == 0,
                 Feature::QueuePoll => self.flush_delay_ms == 0,
                 _ => false,
             };

@@ -2,21 +2,23 @@
 //! once. No channel, no second task, no allocation for a read, and no buffer while it is idle.
 
 use std::cell::RefCell;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::Sleep;
 
 use super::{Heard, Words};
 use crate::pipeline::Pipeline;
+use crate::pipeline::admission::{Place, RequestThrottle, Waited};
 use crate::pipeline::client::{Client, Next, Phase, Sink};
 
 /// Bytes taken from a socket at once.
@@ -47,6 +49,61 @@ struct Connection {
     unread: Vec<u8>,
     /// Bytes that `unread` needs to hold before it is worth another look.
     wanted: usize,
+    /// The frames in `unread` wait until fewer requests are in process.
+    stall: Option<Stall>,
+}
+
+/// The wait of a connection for a place among the requests in process.
+struct Stall {
+    since: Instant,
+    throttle: Arc<RequestThrottle>,
+    /// Set while the connection has nothing else to wait for.
+    turn: Option<Pin<Box<dyn Future<Output = Option<Place>> + Send>>>,
+    next_look: Pin<Box<Sleep>>,
+}
+
+impl Stall {
+    fn new(throttle: &Arc<RequestThrottle>) -> Stall {
+        Stall {
+            since: Instant::now(),
+            throttle: throttle.clone(),
+            turn: None,
+            next_look: Box::pin(tokio::time::sleep(throttle.settings.stall)),
+        }
+    }
+
+    /// Ready with a place, or when it is time to see whether anybody still waits for an answer.
+    fn poll(&mut self, input: &OwnedReadHalf, cx: &mut Context<'_>) -> Poll<Waited> {
+        let throttle = &self.throttle;
+        let turn = self.turn.get_or_insert_with(|| throttle.enter());
+        let place = match turn.as_mut().poll(cx) {
+            Poll::Ready(place) => {
+                self.turn = None;
+                place
+            }
+            Poll::Pending => None,
+        };
+        if place.is_none() {
+            ready!(self.next_look.as_mut().poll(cx));
+            let next = tokio::time::Instant::now() + throttle.settings.stall;
+            self.next_look.as_mut().reset(next);
+        }
+        Poll::Ready(Waited {
+            since: self.since,
+            peer_gone: is_peer_gone(input, cx),
+            place,
+        })
+    }
+}
+
+/// Whether the other side has closed; what it sent before may still be unread.
+fn is_peer_gone(input: &OwnedReadHalf, cx: &mut Context<'_>) -> bool {
+    let ready = std::pin::pin!(input.ready(Interest::READABLE));
+    match ready.poll(cx) {
+        Poll::Ready(Ok(ready)) => ready.is_read_closed(),
+        Poll::Ready(Err(_)) => true,
+        Poll::Pending => false,
+    }
 }
 
 /// Serves a connection until it ends.
@@ -67,6 +124,7 @@ pub async fn serve(
         words,
         unread: Vec::new(),
         wanted: 0,
+        stall: None,
     };
     poll_fn(|cx| connection.poll(cx)).await;
     let polite = client.is_finished();
@@ -83,8 +141,12 @@ impl Connection {
             self.client.flush();
             match self.client.next(cx.waker()) {
                 Next::Close => return Poll::Ready(()),
-                Next::Pause => return Poll::Pending,
+                Next::Pause => {
+                    self.give_up_turn();
+                    return Poll::Pending;
+                }
                 Next::AwaitWritable => {
+                    self.give_up_turn();
                     let stream: &TcpStream = self.output.as_ref().as_ref();
                     if ready!(stream.poll_write_ready(cx)).is_err() {
                         return Poll::Ready(());
@@ -94,11 +156,18 @@ impl Connection {
                 Next::Read => {}
             }
             if self.pipeline.is_busy() && self.client.pause_if_waiting() {
+                self.give_up_turn();
                 return Poll::Pending;
+            }
+            if let Some(stall) = &mut self.stall {
+                let waited = ready!(stall.poll(&self.input, cx));
+                let unread = std::mem::take(&mut self.unread);
+                self.handle(&unread, Some(waited));
+                continue;
             }
             if !self.unread.is_empty() && self.unread.len() >= self.wanted {
                 let unread = std::mem::take(&mut self.unread);
-                self.handle(&unread);
+                self.handle(&unread, None);
                 continue;
             }
             if ready!(self.read(cx)).is_break() {
@@ -117,19 +186,26 @@ impl Connection {
                 return Poll::Ready(std::ops::ControlFlow::Break(()));
             }
             if self.unread.is_empty() {
-                self.handle(buf.filled());
+                self.handle(buf.filled(), None);
             } else {
                 self.unread.extend_from_slice(buf.filled());
                 if self.unread.len() >= self.wanted {
                     let unread = std::mem::take(&mut self.unread);
-                    self.handle(&unread);
+                    self.handle(&unread, None);
                 }
             }
             Poll::Ready(std::ops::ControlFlow::Continue(()))
         })
     }
 
-    fn handle(&mut self, input: &[u8]) {
+    /// Others get the place that comes free while this connection cannot use it.
+    fn give_up_turn(&mut self) {
+        if let Some(stall) = &mut self.stall {
+            stall.turn = None;
+        }
+    }
+
+    fn handle(&mut self, input: &[u8], waited: Option<Waited>) {
         if self.client.phase() == Phase::New {
             match self.words.hear(input) {
                 Heard::NoWord => {}
@@ -147,9 +223,14 @@ impl Connection {
                 }
             }
         }
-        let received = self.pipeline.receive(&self.client, input);
+        let received = self.pipeline.receive(&self.client, input, waited);
         self.unread.extend_from_slice(&input[received.consumed..]);
         self.wanted = received.wanted;
+        if !received.stalled {
+            self.stall = None;
+        } else if self.stall.is_none() {
+            self.stall = self.pipeline.request_throttle().map(Stall::new);
+        }
     }
 
     /// Closes our side, and takes what still comes until the other side closes too.

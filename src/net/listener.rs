@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
@@ -36,7 +36,6 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 pub struct Counts {
     by_ip: Mutex<HashMap<IpAddr, usize, RandomState>>,
     total: AtomicUsize,
-    pub rejected: AtomicU64,
 }
 
 /// One connection's place in the counts.
@@ -136,7 +135,7 @@ pub async fn run(
                 });
             }
             Err(why) => {
-                counts.rejected.fetch_add(1, Ordering::Relaxed);
+                pipeline.stats.metrics.connection_rejected.add(1);
                 tracing::warn!("{why}");
                 // A reset, as upstream's: the client notices at once.
                 let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));

@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard};
 
+use super::admission::Held;
 use crate::auth::Id;
 use crate::ids::{ConnId, Xid};
 use crate::ops::put;
@@ -42,6 +43,14 @@ pub(super) enum Waiting {
         body: Box<[u8]>,
         ids: Arc<[Id]>,
         since: Instant,
+        held: Held,
+    },
+    /// Not even looked at, but answered in its turn.
+    Refused {
+        xid: i32,
+        err: ErrorCode,
+        since: Instant,
+        held: Held,
     },
     /// Bytes that were ready before their turn came.
     Ready(Box<[u8]>),
@@ -214,7 +223,7 @@ impl Client {
         if state.finishing && !state.sending {
             return Next::Close;
         }
-        state.paused = state.finishing
+        state.paused = !state.takes_requests()
             || state.phase == Phase::Connecting
             || state.out.len() > OUT_BYTES_HIGH
             || state.queue.len() >= QUEUE_MAX;
@@ -323,6 +332,11 @@ thread_local! {
 impl State {
     pub(super) fn is_open(&self) -> bool {
         !self.dead && !self.finishing
+    }
+
+    /// Nothing that is read after the frame that ends the connection counts.
+    pub(super) fn takes_requests(&self) -> bool {
+        self.is_open() && !matches!(self.queue.back(), Some(Waiting::Close))
     }
 
     /// The output, for appending whole frames.

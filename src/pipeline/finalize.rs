@@ -24,7 +24,7 @@ const DIRECT_SENDS_MAX: usize = 8;
 impl Pipeline {
     pub(super) fn finalize(&self, group: &mut Group) {
         let mut touched: Vec<Arc<Client>> = Vec::new();
-        for chunk in group.txns.chunks(APPLY_MAX) {
+        for chunk in group.txns.chunks_mut(APPLY_MAX) {
             let mut tree = self.tree.write();
             let mut watchers = self.watchers.lock();
             let mut firing = Firing::new(&mut watchers, &self.rules, &mut touched);
@@ -41,6 +41,8 @@ impl Pipeline {
                         txn.origin.as_ref(),
                     );
                 }
+                // Before the answer: a client that has it finds the room that it made.
+                txn.held = None;
                 if let Some(client) = &txn.origin {
                     self.complete(client, &header, &applied, &tree, &mut firing);
                 }
@@ -148,10 +150,24 @@ impl Pipeline {
                     body,
                     ids,
                     since,
+                    held,
                 } => {
+                    drop(held);
                     answered += 1;
                     slowest.get_or_insert(since);
                     self.answer(client, state, tree, watches, xid, op, &body, &ids);
+                }
+                Waiting::Refused {
+                    xid,
+                    err,
+                    since,
+                    held,
+                } => {
+                    drop(held);
+                    answered += 1;
+                    slowest.get_or_insert(since);
+                    let zxid = tree.last_zxid().0;
+                    put_reply(state.out(), xid, zxid, |_| Err(err));
                 }
                 Waiting::Ready(bytes) => state.out().extend_from_slice(&bytes),
                 Waiting::Close => state.finish(),

@@ -2,9 +2,11 @@
 //!
 //! A refusal is a close without a word: clients take it as "try the next server".
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::admission::held;
 use super::client::{Client, Phase, State, Waiting};
 use super::prep::Request;
 use super::{Batch, Pipeline, wall_ms};
@@ -23,11 +25,17 @@ impl Pipeline {
         frame: &[u8],
         kicked: &mut Option<ConnId>,
     ) {
-        self.stats.metrics.connection_request_count.add(1);
         let Ok(request) = jute::from_slice::<ConnectRequest<'_>>(frame) else {
             tracing::warn!(remote = %client.remote, "closing a connection: its first frame is no handshake");
             return state.finish();
         };
+        let id = SessionId(request.session_id);
+        if !self.admits_session(id == SessionId::NONE) {
+            self.stats.metrics.connection_rejected.add(1);
+            tracing::warn!(remote = %client.remote, "refusing a session: too many come at once");
+            return state.finish();
+        }
+        self.stats.metrics.connection_request_count.add(1);
         if request.last_zxid_seen > batch.tree.last_zxid().0 {
             tracing::info!(
                 remote = %client.remote,
@@ -42,7 +50,6 @@ impl Pipeline {
             self.settings.session_timeout_ms_max,
         );
         let legacy = request.read_only.0.is_none();
-        let id = SessionId(request.session_id);
         if id == SessionId::NONE && self.refuses(OpCode::CREATE_SESSION) {
             state.finish();
         } else if id == SessionId::NONE {
@@ -72,6 +79,7 @@ impl Pipeline {
             body: &timeout_ms.to_be_bytes(),
             ids: &[],
             origin: Some(client.clone()),
+            held: held(batch.place.take(), None),
         };
         let prep = batch.prep.get_or_insert_with(|| self.prep.lock());
         prep.submit(&batch.tree, &self.rules, wall_ms(), request);
@@ -125,6 +133,21 @@ impl Pipeline {
 }
 
 impl Pipeline {
+    fn admits_session(&self, is_new: bool) -> bool {
+        let Some(throttle) = &self.connection_throttle else {
+            return true;
+        };
+        let mut throttle = throttle.lock();
+        let admitted = throttle.admit(is_new, self.now_ms(), random());
+        if admitted {
+            self.stats
+                .metrics
+                .connection_token_deficit
+                .record(throttle.deficit());
+        }
+        admitted
+    }
+
     /// The answer to a handshake counts as a packet like any other.
     fn greeted(&self, client: &Client) {
         self.stats.sent(1);
@@ -134,6 +157,12 @@ impl Pipeline {
             .last_op
             .store(OpCode::CREATE_SESSION.0, Ordering::Relaxed);
     }
+}
+
+/// From 0 up to 1, without either being predictable for clients.
+fn random() -> f64 {
+    let bits = std::hash::RandomState::new().hash_one(0);
+    (bits >> 11) as f64 / (1u64 << 53) as f64
 }
 
 fn refuse_session(state: &mut State, legacy: bool) {

@@ -4,8 +4,10 @@
 //! Reads never leave their connection's task: they are answered from the tree, under one shared lock for all the
 //! frames of a wake-up. Writes take two hops, one to the disk's thread and one back.
 
+pub mod admission;
 mod checkpoint;
 pub mod client;
+pub mod connection_throttle;
 mod finalize;
 mod handshake;
 mod housekeeping;
@@ -17,7 +19,7 @@ mod watchers;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
@@ -29,7 +31,11 @@ use crate::proto::{ErrorCode, OpCode};
 use crate::session::Sessions;
 use crate::tree::Tree;
 use crate::tree::watch::Watches;
+use admission::{
+    Large, LargeRequests, Place, RequestThrottle, RequestThrottleSettings, Waited, held,
+};
 use client::{Client, Phase, Sink, State, Waiting, header_frame, put_reply, reply_xid};
+use connection_throttle::{ConnectionThrottle, ConnectionThrottleSettings};
 use prep::{GROUP_BYTES_MAX, Prep, Request};
 use stats::Stats;
 use watchers::Watchers;
@@ -53,6 +59,10 @@ pub struct Settings {
     pub container_never_used_ms: i64,
     pub large_request_threshold: usize,
     pub large_request_bytes_max: usize,
+    /// `None`: off.
+    pub request_throttle: Option<RequestThrottleSettings>,
+    /// `None`: off.
+    pub connection_throttle: Option<ConnectionThrottleSettings>,
 }
 
 pub struct Pipeline {
@@ -67,7 +77,9 @@ pub struct Pipeline {
     /// Requests that wait for their transaction.
     outstanding: AtomicUsize,
     group_bytes: AtomicUsize,
-    large_bytes: AtomicUsize,
+    large: LargeRequests,
+    throttle: Option<Arc<RequestThrottle>>,
+    connection_throttle: Option<Mutex<ConnectionThrottle>>,
     /// The disk is nearly full: only what makes room is taken on.
     out_of_room: AtomicBool,
     checkpoints: checkpoint::Checkpoints,
@@ -91,6 +103,8 @@ pub struct Received {
     pub consumed: usize,
     /// How long the frame that is not complete yet will be, if that is known.
     pub wanted: usize,
+    /// A complete frame is left that has to wait until fewer requests are in process.
+    pub stalled: bool,
 }
 
 /// The locks that a batch of requests goes through, taken when first needed.
@@ -100,6 +114,19 @@ struct Batch<'a> {
     now: Instant,
     answered: u64,
     submitted: usize,
+    /// What the throttle gave for the next request.
+    place: Option<Place>,
+    /// The requests waited for the throttle before.
+    waited: Option<Waited>,
+    /// The current request waited for too long.
+    too_late: bool,
+}
+
+/// What the throttle says of a request.
+enum Turn {
+    Now,
+    Later,
+    Never,
 }
 
 impl Pipeline {
@@ -190,6 +217,17 @@ impl Pipeline {
             && !matches!(op, OpCode::DELETE | OpCode::CLOSE_SESSION)
     }
 
+    pub fn request_throttle(&self) -> Option<&Arc<RequestThrottle>> {
+        self.throttle.as_ref()
+    }
+
+    /// The chance of a handshake to be refused before tokens are asked for.
+    pub fn connection_drop_chance(&self) -> f64 {
+        self.connection_throttle
+            .as_ref()
+            .map_or(0.0, |throttle| throttle.lock().drop_chance())
+    }
+
     /// Too much is under way to take on more from a connection that waits already.
     pub fn is_busy(&self) -> bool {
         self.outstanding() > self.settings.outstanding_max
@@ -197,7 +235,7 @@ impl Pipeline {
     }
 
     /// Takes the complete frames at the front of `input`, answers what can be answered, and queues the rest.
-    pub fn receive(&self, client: &Arc<Client>, input: &[u8]) -> Received {
+    pub fn receive(&self, client: &Arc<Client>, input: &[u8], waited: Option<Waited>) -> Received {
         let mut kicked = None;
         let received = {
             let mut batch = Batch {
@@ -206,6 +244,9 @@ impl Pipeline {
                 now: Instant::now(),
                 answered: 0,
                 submitted: 0,
+                place: None,
+                waited,
+                too_late: false,
             };
             let mut state = client.state();
             let received = self.take_frames(client, &mut state, &mut batch, input, &mut kicked);
@@ -226,6 +267,7 @@ impl Pipeline {
             now,
             answered,
             submitted,
+            ..
         } = batch;
         let last = tree.last_zxid();
         drop(tree);
@@ -260,19 +302,36 @@ impl Pipeline {
         let mut rest = input;
         let mut frames = 0;
         let mut touched = false;
-        while state.is_open() && state.phase != Phase::Connecting {
-            let frame = match jute::frame::split(rest, self.settings.frame_bytes_max) {
-                Ok(Some((frame, after))) => {
-                    rest = after;
-                    frame
+        let mut stalled = false;
+        while state.takes_requests() && state.phase != Phase::Connecting {
+            let bytes_max = self.settings.frame_bytes_max;
+            let (frame, after) = match jute::frame::split(rest, bytes_max) {
+                Ok(Some(split)) if self.large.has_room(split.0.len()) => split,
+                Ok(None) if !self.announces_too_much(rest) => break,
+                Ok(_) => {
+                    self.reject_large(client, state);
+                    break;
                 }
-                Ok(None) => break,
                 Err(e) => {
                     tracing::warn!(remote = %client.remote, "closing a connection: {e}");
                     state.close_in_turn();
                     break;
                 }
             };
+            if let Some(throttle) = &self.throttle {
+                match self.turn(throttle, state, batch, frame) {
+                    Turn::Now => {}
+                    Turn::Later => {
+                        stalled = true;
+                        break;
+                    }
+                    Turn::Never => {
+                        tracing::info!(remote = %client.remote, "closing a connection: a request of it is stale");
+                        break;
+                    }
+                }
+            }
+            rest = after;
             frames += 1;
             if state.phase == Phase::New {
                 self.handshake(client, state, batch, frame, kicked);
@@ -298,12 +357,83 @@ impl Pipeline {
             self.stats.received(frames);
             client.stats.received.fetch_add(frames, Ordering::Relaxed);
         }
+        if !state.takes_requests() {
+            // Nothing that comes is looked at any more.
+            rest = &[];
+        }
         let consumed = input.len() - rest.len();
         let wanted = match rest.first_chunk::<4>() {
             Some(len) => (u32::from_be_bytes(*len) as usize).saturating_add(4),
             None => 4,
         };
-        Received { consumed, wanted }
+        Received {
+            consumed,
+            wanted,
+            stalled,
+        }
+    }
+
+    /// Whether the frame that is not complete yet will not fit beside the large ones under way.
+    fn announces_too_much(&self, rest: &[u8]) -> bool {
+        jute::frame::length(rest, self.settings.frame_bytes_max)
+            .is_ok_and(|len| len.is_some_and(|len| !self.large.has_room(len)))
+    }
+
+    fn reject_large(&self, client: &Client, state: &mut State) {
+        self.stats.metrics.large_requests_rejected.add(1);
+        tracing::warn!(remote = %client.remote, "closing a connection: too many bytes of large requests are under way");
+        state.close_in_turn();
+    }
+
+    fn turn(
+        &self,
+        throttle: &RequestThrottle,
+        state: &mut State,
+        batch: &mut Batch<'_>,
+        frame: &[u8],
+    ) -> Turn {
+        let metrics = &self.stats.metrics;
+        let op = match (state.phase, frame.get(4..8)) {
+            (Phase::New, _) => OpCode::CREATE_SESSION,
+            (_, Some(&[a, b, c, d])) => OpCode(i32::from_be_bytes([a, b, c, d])),
+            _ => OpCode(0),
+        };
+        let mut is_stale = false;
+        if let Some(waited) = &mut batch.waited {
+            let timeout_ms = state
+                .session
+                .as_ref()
+                .map_or(i32::MAX, |session| session.timeout_ms());
+            let timeout = Duration::from_millis(timeout_ms.max(0) as u64);
+            is_stale = throttle.is_stale(op, waited, batch.now, timeout);
+            if is_stale && throttle.settings.drop_stale {
+                metrics.stale_requests_dropped.add(1);
+                state.kill();
+                return Turn::Never;
+            }
+            if batch.place.is_none() {
+                batch.place = waited.place.take();
+            }
+        }
+        if batch.place.is_none() {
+            batch.place = throttle.try_enter();
+        }
+        if batch.place.is_none() {
+            metrics.request_throttle_wait_count.add(1);
+            return Turn::Later;
+        }
+        if is_stale {
+            metrics.stale_requests.add(1);
+        }
+        let waited = batch
+            .waited
+            .as_ref()
+            .map_or(Duration::ZERO, |waited| waited.time(batch.now));
+        metrics
+            .request_throttle_queue_time_ms
+            .record(waited.as_millis() as i64);
+        batch.too_late = throttle.is_too_late(op, waited);
+        Turn::Now
     }
 
     fn request<'a>(
@@ -329,6 +459,16 @@ impl Pipeline {
             state.close_in_turn();
             return;
         }
+        let large = match route {
+            Route::Identity => None,
+            _ => match self.large.enter(body.len()) {
+                Ok(large) => large,
+                Err(()) => return self.reject_large(client, state),
+            },
+        };
+        if batch.too_late && matches!(route, Route::Read | Route::Write) {
+            return self.refuse_late(state, batch, header.xid);
+        }
         match route {
             Route::Read if state.queue.is_empty() => {
                 let ids = state.ids.clone();
@@ -353,14 +493,32 @@ impl Pipeline {
                     body: body.into(),
                     ids,
                     since: batch.now,
+                    held: held(batch.place.take(), large),
                 });
             }
-            Route::Write => self.submit(client, state, batch, header, body),
+            Route::Write => self.submit(client, state, batch, header, body, large),
             Route::Identity => self.identify(client, state, header, body),
             Route::Refused => {
                 state.answer_in_turn(&header_frame(header.xid, -1, ErrorCode::UNIMPLEMENTED));
                 state.close_in_turn();
             }
+        }
+    }
+
+    fn refuse_late(&self, state: &mut State, batch: &mut Batch<'_>, xid: i32) {
+        self.stats.metrics.throttled_ops.add(1);
+        let err = ErrorCode::THROTTLED_OP;
+        if state.queue.is_empty() {
+            let zxid = batch.tree.last_zxid().0;
+            state.answer_in_turn(&header_frame(xid, zxid, err));
+            batch.answered += 1;
+        } else {
+            state.queue.push_back(Waiting::Refused {
+                xid,
+                err,
+                since: batch.now,
+                held: held(batch.place.take(), None),
+            });
         }
     }
 
@@ -380,6 +538,7 @@ impl Pipeline {
         batch: &mut Batch<'a>,
         header: RequestHeader,
         body: &[u8],
+        large: Option<Large>,
     ) {
         let Some(session) = &state.session else {
             return;
@@ -400,6 +559,7 @@ impl Pipeline {
             body,
             ids: &state.ids,
             origin: Some(client.clone()),
+            held: held(batch.place.take(), large),
         };
         let prep = batch.prep.get_or_insert_with(|| self.prep.lock());
         match prep.submit(&batch.tree, &self.rules, wall_ms(), request) {
@@ -521,6 +681,7 @@ impl Pipeline {
             body,
             ids: &[],
             origin: None,
+            held: None,
         };
         prep.submit(&tree, &self.rules, wall_ms(), request);
         self.outstanding.fetch_add(1, Ordering::Relaxed);

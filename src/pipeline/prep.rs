@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::admission::Held;
 use super::client::Client;
 use crate::auth::Id;
 use crate::ids::{SessionId, Zxid};
@@ -32,6 +33,7 @@ pub(super) struct Queued {
     pub start: usize,
     pub end: usize,
     pub origin: Option<Arc<Client>>,
+    pub held: Held,
 }
 
 impl Group {
@@ -62,6 +64,7 @@ pub(super) struct Request<'a> {
     pub body: &'a [u8],
     pub ids: &'a [Id],
     pub origin: Option<Arc<Client>>,
+    pub held: Held,
 }
 
 /// Bytes of a group beyond which no more is read from clients until it is on its way to the disk.
@@ -117,6 +120,7 @@ impl Prep {
             start,
             end,
             origin: request.origin,
+            held: request.held,
         });
         group.last = zxid;
         self.last = zxid;

@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
+use super::admission::{LargeRequests, RequestThrottle};
 use super::checkpoint::{self, Pending};
+use super::connection_throttle::ConnectionThrottle;
 use super::prep::Prep;
 use super::stats::Stats;
 use super::watchers::Watchers;
@@ -116,7 +118,17 @@ impl Pipeline {
             }
         }
         let (checkpoints, pending) = checkpoint::channel();
+        let large = LargeRequests::new(
+            settings.large_request_threshold,
+            settings.large_request_bytes_max,
+        );
+        let throttle = settings.request_throttle.clone();
+        let connection_throttle = settings.connection_throttle.clone();
         let pipeline = Pipeline {
+            large,
+            throttle: throttle.map(|settings| Arc::new(RequestThrottle::new(settings))),
+            connection_throttle: connection_throttle
+                .map(|settings| Mutex::new(ConnectionThrottle::new(settings, 0))),
             prep: Mutex::new(Prep::new(tree.last_zxid())),
             tree: RwLock::new(tree),
             watchers: Mutex::new(Watchers::default()),
@@ -126,7 +138,6 @@ impl Pipeline {
             settings,
             outstanding: AtomicUsize::new(0),
             group_bytes: AtomicUsize::new(0),
-            large_bytes: AtomicUsize::new(0),
             out_of_room: AtomicBool::new(false),
             checkpoints,
             stats: Stats::default(),

@@ -15,6 +15,8 @@ use crate::config::{Config, ListenAddress};
 use crate::net::Words;
 use crate::net::listener::{self, ListenSettings};
 use crate::ops::Rules;
+use crate::pipeline::admission::RequestThrottleSettings;
+use crate::pipeline::connection_throttle::ConnectionThrottleSettings;
 use crate::pipeline::recovery::Restoring;
 use crate::pipeline::{Pipeline, Settings};
 use crate::storage::{self, Room, Storage, StorageConfig, StorageError};
@@ -274,7 +276,40 @@ fn settings(config: &Config) -> Settings {
             .bytes_min
             .map_or(usize::MAX, |b| b as usize),
         large_request_bytes_max: config.large_request.in_flight_bytes_max as usize,
+        request_throttle: request_throttle(config),
+        connection_throttle: connection_throttle(config),
     }
+}
+
+fn request_throttle(config: &Config) -> Option<RequestThrottleSettings> {
+    let throttle = &config.request_throttle;
+    let millis = |ms: u32| Duration::from_millis(u64::from(ms));
+    (throttle.requests_max > 0).then(|| RequestThrottleSettings {
+        requests_max: throttle.requests_max as usize,
+        stall: millis(throttle.stall_ms),
+        drop_stale: throttle.drop_stale,
+        stale_connection_check: throttle.stale_connection_check,
+        stale_latency_check: throttle.stale_latency_check,
+        op_wait: config.throttled_op_wait_time_ms.map(millis),
+    })
+}
+
+/// The bucket is configured in tokens of new sessions: where those weigh more, it holds and gets more.
+fn connection_throttle(config: &Config) -> Option<ConnectionThrottleSettings> {
+    let throttle = &config.connection_throttle;
+    let weights = &throttle.weights;
+    let new_session = weights.map_or(1, |w| i64::from(w.global_session));
+    (throttle.tokens_max > 0).then(|| ConnectionThrottleSettings {
+        tokens_max: i64::from(throttle.tokens_max) * new_session,
+        fill_interval_ms: i64::from(throttle.fill_interval_ms),
+        fill_tokens: i64::from(throttle.fill_tokens) * new_session,
+        freeze_ms: throttle.freeze_ms.map(i64::from),
+        drop_increase: throttle.drop_increase,
+        drop_decrease: throttle.drop_decrease,
+        decrease_ratio: throttle.decrease_ratio,
+        new_session_tokens: new_session,
+        renewed_session_tokens: weights.map_or(1, |w| i64::from(w.renewed_session)),
+    })
 }
 
 fn listen_settings(config: &Config) -> Result<Vec<ListenSettings>, ServerError> {

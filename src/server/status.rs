@@ -141,7 +141,7 @@ impl StatusSource for Status {
             approximate_data_bytes: tree.data_bytes(),
             global_sessions: self.pipeline.sessions().len() as u64,
             local_sessions: 0,
-            connection_drop_probability: 0.0,
+            connection_drop_probability: self.pipeline.connection_drop_chance(),
             response_bytes: Sizes::NONE,
             tls_handshakes_outstanding: 0,
             auth_failed: self.pipeline.stats.auth_failed.load(Ordering::Relaxed),

@@ -44,8 +44,8 @@ pub enum Feature {
     Audit,
     /// How Java's own log and snapshot files are written.
     JavaFiles,
-    RequestThrottle,
-    ConnectionThrottle,
+    /// The part of request throttling that matters when the server stops.
+    ThrottleShutdown,
     ResponseCache,
     TreeDigest,
     /// The part of group commit that ends its wait early.

@@ -4,8 +4,8 @@
 //! the classes that read them.
 
 use super::Feature::{
-    AdminServer, Audit, ConnectionThrottle, JavaFiles, Metrics, QueuePoll, RequestThrottle,
-    ResponseCache, Sasl, Tls, TreeDigest,
+    AdminServer, Audit, JavaFiles, Metrics, QueuePoll, ResponseCache, Sasl, ThrottleShutdown, Tls,
+    TreeDigest,
 };
 use super::{Feature, Key, Property, Verdict};
 
@@ -316,53 +316,27 @@ pub static KEYS: &[Key] = &[
     prop("netty.advancedFlowControl.enabled")
         .aka(&["advancedFlowControlEnabled"])
         .silent(),
-    prop("request_throttler.shutdownTimeout").of(RequestThrottle),
+    prop("request_throttler.shutdownTimeout").of(ThrottleShutdown),
     // Throttling
-    prop("request_throttle_max_requests")
-        .of(RequestThrottle)
-        .aka(&["requestThrottleLimit"]),
-    prop("request_throttle_stall_time")
-        .of(RequestThrottle)
-        .aka(&["requestThrottleStallTime"]),
-    prop("request_throttle_drop_stale")
-        .of(RequestThrottle)
-        .aka(&["requestThrottleDropStale"]),
-    prop("request_stale_connection_check")
-        .of(RequestThrottle)
-        .aka(&["requestStaleConnectionCheck"]),
-    prop("request_stale_latency_check")
-        .of(RequestThrottle)
-        .aka(&["requestStaleLatencyCheck"]),
-    prop("throttled_op_wait_time")
-        .of(RequestThrottle)
-        .aka(&["throttledOpWaitTime"]),
+    prop("request_throttle_max_requests").aka(&["requestThrottleLimit"]),
+    prop("request_throttle_stall_time").aka(&["requestThrottleStallTime"]),
+    prop("request_throttle_drop_stale").aka(&["requestThrottleDropStale"]),
+    prop("request_stale_connection_check").aka(&["requestStaleConnectionCheck"]),
+    prop("request_stale_latency_check").aka(&["requestStaleLatencyCheck"]),
+    prop("throttled_op_wait_time").aka(&["throttledOpWaitTime"]),
     prop("largeRequestThreshold"),
     prop("largeRequestMaxBytes"),
-    prop("connection_throttle_tokens")
-        .of(ConnectionThrottle)
-        .aka(&["connectionMaxTokens"]),
-    prop("connection_throttle_fill_time")
-        .of(ConnectionThrottle)
-        .aka(&["connectionTokenFillTime"]),
-    prop("connection_throttle_fill_count")
-        .of(ConnectionThrottle)
-        .aka(&["connectionTokenFillCount"]),
-    prop("connection_throttle_freeze_time")
-        .of(ConnectionThrottle)
-        .aka(&["connectionFreezeTime"]),
-    prop("connection_throttle_drop_increase")
-        .of(ConnectionThrottle)
-        .aka(&["connectionDropIncrease"]),
-    prop("connection_throttle_drop_decrease")
-        .of(ConnectionThrottle)
-        .aka(&["connectionDropDecrease"]),
-    prop("connection_throttle_decrease_ratio")
-        .of(ConnectionThrottle)
-        .aka(&["connectionDecreaseRatio"]),
-    prop("connection_throttle_weight_enabled").of(ConnectionThrottle),
-    prop("connection_throttle_global_session_weight").of(ConnectionThrottle),
-    prop("connection_throttle_local_session_weight").of(ConnectionThrottle),
-    prop("connection_throttle_renew_session_weight").of(ConnectionThrottle),
+    prop("connection_throttle_tokens").aka(&["connectionMaxTokens"]),
+    prop("connection_throttle_fill_time").aka(&["connectionTokenFillTime"]),
+    prop("connection_throttle_fill_count").aka(&["connectionTokenFillCount"]),
+    prop("connection_throttle_freeze_time").aka(&["connectionFreezeTime"]),
+    prop("connection_throttle_drop_increase").aka(&["connectionDropIncrease"]),
+    prop("connection_throttle_drop_decrease").aka(&["connectionDropDecrease"]),
+    prop("connection_throttle_decrease_ratio").aka(&["connectionDecreaseRatio"]),
+    prop("connection_throttle_weight_enabled"),
+    prop("connection_throttle_global_session_weight"),
+    prop("connection_throttle_local_session_weight"),
+    prop("connection_throttle_renew_session_weight"),
     // Quotas, containers
     prop("enforceQuota"),
     prop("znode.container.checkIntervalMs").named(&["znode.container.checkIntervalMs"]),

@@ -136,14 +136,13 @@ fn keys_of_absent_parts_warn_or_refuse() {
             Feature::Metrics => {
                 "metricsProvider.className=org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider"
             }
-            Feature::RequestThrottle => "throttled_op_wait_time=5",
-            Feature::ConnectionThrottle => "connection_throttle_tokens=5",
+            Feature::ThrottleShutdown => "request_throttle_max_requests=5",
             Feature::QueuePoll => "flushDelay=5",
             _ => "",
         };
         let name = key.name.replace('*', "x");
         let value = match key.feature {
-            Feature::RequestThrottle | Feature::ConnectionThrottle => "5",
+            Feature::ThrottleShutdown => "5",
             _ => "true",
         };
         let text = match name.as_str() {
