@@ -24,6 +24,8 @@ const DIRECT_SENDS_MAX: usize = 8;
 impl Pipeline {
     pub(super) fn finalize(&self, group: &mut Group) {
         let mut touched: Vec<Arc<Client>> = Vec::new();
+        // One look at the clocks for all of them.
+        let (now, now_ms) = (Instant::now(), self.now_ms());
         for chunk in group.txns.chunks_mut(APPLY_MAX) {
             let mut tree = self.tree.write();
             let mut watchers = self.watchers.lock();
@@ -44,7 +46,7 @@ impl Pipeline {
                 // Before the answer: a client that has it finds the room that it made.
                 txn.held = None;
                 if let Some(client) = &txn.origin {
-                    self.complete(client, &header, &applied, &tree, &mut firing);
+                    self.complete(client, &header, &applied, &tree, &mut firing, (now, now_ms));
                 }
             }
             let sent = firing.sent;
@@ -89,6 +91,7 @@ impl Pipeline {
         applied: &Applied<'_>,
         tree: &Tree,
         firing: &mut Firing<'_>,
+        (now, now_ms): (Instant, i64),
     ) {
         let mut state = client.state();
         if !state.is_open() {
@@ -124,12 +127,14 @@ impl Pipeline {
         let watches = &mut firing.watchers.watches;
         answered += self.answer_waiting(client, &mut state, tree, watches, &mut slowest);
         drop(state);
-        let latency_ms = slowest.map_or(0, |since: Instant| since.elapsed().as_millis() as i64);
+        let latency_ms = slowest.map_or(0, |since| {
+            now.saturating_duration_since(since).as_millis() as i64
+        });
         self.stats.answered(answered, latency_ms);
         self.stats.metrics.updatelatency.record(latency_ms);
         client
             .stats
-            .answered(answered, latency_ms, header.zxid, self.now_ms());
+            .answered(answered, latency_ms, header.zxid, now_ms);
     }
 
     /// Everything up to the next write has its turn now.

@@ -112,6 +112,8 @@ struct Batch<'a> {
     tree: RwLockReadGuard<'a, Tree>,
     prep: Option<MutexGuard<'a, Prep>>,
     now: Instant,
+    /// Wall clock for the transactions, read with the first.
+    wall_ms: Option<i64>,
     answered: u64,
     submitted: usize,
     /// What the throttle gave for the next request.
@@ -242,6 +244,7 @@ impl Pipeline {
                 tree: self.tree.read(),
                 prep: None,
                 now: Instant::now(),
+                wall_ms: None,
                 answered: 0,
                 submitted: 0,
                 place: None,
@@ -561,8 +564,9 @@ impl Pipeline {
             origin: Some(client.clone()),
             held: held(batch.place.take(), large),
         };
+        let time = *batch.wall_ms.get_or_insert_with(wall_ms);
         let prep = batch.prep.get_or_insert_with(|| self.prep.lock());
-        match prep.submit(&batch.tree, &self.rules, wall_ms(), request) {
+        match prep.submit(&batch.tree, &self.rules, time, request) {
             Written::Txn => {
                 batch.submitted += 1;
                 state.queue.push_back(Waiting::Write {
