@@ -27,6 +27,7 @@ const UNEXPECTED: u8 = 1;
 const INVALID: u8 = 2;
 
 fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(stop_at_once));
     match Command::parse(std::env::args_os()) {
         Ok(Command::Run { start, definitions }) => run(&start, &properties(&definitions)),
         Ok(Command::CheckConfig { file, definitions }) => {
@@ -47,6 +48,15 @@ fn main() -> ExitCode {
             ExitCode::from(stop.exit_code)
         }
     }
+}
+
+/// A panic is a bug of ours in a stage that others wait for. What was acknowledged is on disk; a restart is the
+/// way back to a state that is known.
+fn stop_at_once(panic: &std::panic::PanicHookInfo<'_>) {
+    let trace = std::backtrace::Backtrace::force_capture();
+    eprintln!("ferrokeeper stops, this is a bug: {panic}\n{trace}");
+    tracing::error!("stopping: {panic}");
+    std::process::abort();
 }
 
 fn properties(definitions: &[String]) -> SystemProperties {

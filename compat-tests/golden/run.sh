@@ -22,8 +22,8 @@ compare() {
 }
 
 mode=${1:-}
-compare records tests/records/golden.txt
+compare records compat-tests/golden/records/golden.txt
 compare text jute/tests/java-text.txt
 [ "$failed" = 0 ] || die "the golden files differ from ZooKeeper $ZK_VERSION"
 echo "golden: ZooKeeper $ZK_VERSION agrees"
-echo "$(cat "$project_root/tests/records/golden.txt" "$project_root/jute/tests/java-text.txt" | wc -l) passed, 0 failed"
+echo "$(cat "$project_root/compat-tests/golden/records/golden.txt" "$project_root/jute/tests/java-text.txt" | wc -l) passed, 0 failed"

@@ -21,7 +21,7 @@ RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-
 -Cllvm-args=-sanitizer-coverage-trace-compares" \
   cargo build --release --locked --manifest-path "$here/Cargo.toml" --target "$host" --target-dir "$work"
 
-python3 - "$root/tests/records/golden.txt" "$work/corpus" <<'PY'
+python3 - "$root/compat-tests/golden/records/golden.txt" "$work/corpus" <<'PY'
 import os, struct, sys
 golden, corpus = sys.argv[1:]
 for target in ("records", "frames"):

@@ -1,6 +1,7 @@
 //! The driver: opens the store, starts the threads and the listeners, and stops them in order. Answers to
 //! `ZooKeeperServerMain`.
 
+mod footprint;
 mod status;
 
 use std::future::Future;
@@ -126,6 +127,7 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
                 status.clone(),
             ));
         }
+        footprint::drop_start_code();
         wait_for_signal().await
     });
     // No new requests: what was accepted is finished, then everything is put away.
@@ -168,13 +170,7 @@ fn thread(
     std::thread::Builder::new()
         .name(name.to_owned())
         .stack_size(512 << 10)
-        .spawn(move || {
-            let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err();
-            if panicked {
-                // A stage that is gone would leave clients waiting for ever.
-                std::process::exit(1);
-            }
-        })
+        .spawn(run)
 }
 
 /// Ends sessions, connections that never spoke, containers and outdated nodes, when their time has come.

@@ -13,7 +13,7 @@ use proto::{client, txn};
 #[path = "../../../src/proto/mod.rs"]
 mod proto;
 
-#[path = "../../../tests/records/list.rs"]
+#[path = "../../../compat-tests/golden/records/list.rs"]
 mod list;
 
 /// Whether text in `encoded` may hold the surrogates of a character above U+FFFF,
