@@ -36,6 +36,12 @@ impl Pipeline {
                     Ok(done) => done,
                     Err(e) => panic!("a transaction of our own cannot be read: {e}"),
                 };
+                if header.op == OpCode::CREATE_SESSION {
+                    // Whoever asked for it may be gone already: it expires like any other.
+                    let id = SessionId(header.client_id);
+                    let timeout_ms = tree.session_timeout(id).unwrap_or(0);
+                    self.sessions.track(id, timeout_ms, now_ms);
+                }
                 if header.op == OpCode::CLOSE_SESSION {
                     self.session_closed(
                         &mut firing,

@@ -15,6 +15,8 @@ mod prep;
 pub mod recovery;
 pub mod stats;
 mod sync;
+#[cfg(test)]
+mod tests;
 mod watchers;
 
 use std::sync::Arc;

@@ -317,6 +317,10 @@ impl Tree {
         self.sessions.iter().map(|(id, timeout)| (*id, *timeout))
     }
 
+    pub fn session_timeout(&self, session: SessionId) -> Option<i32> {
+        self.sessions.get(&session).copied()
+    }
+
     // --- changing ------------------------------------------------------------------------------------------
 
     pub fn create(&mut self, new: NewNode<'_>) -> Result<NodeId, CreateError> {
