@@ -55,7 +55,7 @@ struct Connection {
 
 /// The wait of a connection for a place among the requests in process.
 struct Stall {
-    since: Instant,
+    waited: Waited,
     throttle: Arc<RequestThrottle>,
     /// Set while the connection has nothing else to wait for.
     turn: Option<Pin<Box<dyn Future<Output = Option<Place>> + Send>>>,
@@ -63,9 +63,9 @@ struct Stall {
 }
 
 impl Stall {
-    fn new(throttle: &Arc<RequestThrottle>) -> Stall {
+    fn new(throttle: &Arc<RequestThrottle>, bytes: usize) -> Stall {
         Stall {
-            since: Instant::now(),
+            waited: Waited::new(bytes, Instant::now()),
             throttle: throttle.clone(),
             turn: None,
             next_look: Box::pin(tokio::time::sleep(throttle.settings.stall)),
@@ -73,26 +73,46 @@ impl Stall {
     }
 
     /// Ready with a place, or when it is time to see whether anybody still waits for an answer.
-    fn poll(&mut self, input: &OwnedReadHalf, cx: &mut Context<'_>) -> Poll<Waited> {
+    fn poll(
+        &mut self,
+        input: &mut OwnedReadHalf,
+        unread: &mut Vec<u8>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        self.read_ahead(input, unread, cx);
         let throttle = &self.throttle;
         let turn = self.turn.get_or_insert_with(|| throttle.enter());
-        let place = match turn.as_mut().poll(cx) {
-            Poll::Ready(place) => {
-                self.turn = None;
-                place
-            }
-            Poll::Pending => None,
-        };
-        if place.is_none() {
+        if let Poll::Ready(place) = turn.as_mut().poll(cx) {
+            self.turn = None;
+            self.waited.place = place;
+        }
+        if self.waited.place.is_none() {
             ready!(self.next_look.as_mut().poll(cx));
             let next = tokio::time::Instant::now() + throttle.settings.stall;
             self.next_look.as_mut().reset(next);
         }
-        Poll::Ready(Waited {
-            since: self.since,
-            peer_gone: is_peer_gone(input, cx),
-            place,
-        })
+        self.waited.peer_gone = is_peer_gone(input, cx);
+        Poll::Ready(())
+    }
+
+    /// A request waits from when it came, not from when the one before it had its turn.
+    fn read_ahead(
+        &mut self,
+        input: &mut OwnedReadHalf,
+        unread: &mut Vec<u8>,
+        cx: &mut Context<'_>,
+    ) {
+        SCRATCH.with_borrow_mut(|scratch| {
+            while unread.len() < READ_BYTES {
+                let mut buf = ReadBuf::new(scratch);
+                let read = Pin::new(&mut *input).poll_read(cx, &mut buf);
+                if !matches!(read, Poll::Ready(Ok(()))) || buf.filled().is_empty() {
+                    break;
+                }
+                unread.extend_from_slice(buf.filled());
+                self.waited.arrived(buf.filled().len(), Instant::now());
+            }
+        });
     }
 }
 
@@ -160,14 +180,14 @@ impl Connection {
                 return Poll::Pending;
             }
             if let Some(stall) = &mut self.stall {
-                let waited = ready!(stall.poll(&self.input, cx));
+                ready!(stall.poll(&mut self.input, &mut self.unread, cx));
                 let unread = std::mem::take(&mut self.unread);
-                self.handle(&unread, Some(waited));
+                self.handle(&unread);
                 continue;
             }
             if !self.unread.is_empty() && self.unread.len() >= self.wanted {
                 let unread = std::mem::take(&mut self.unread);
-                self.handle(&unread, None);
+                self.handle(&unread);
                 continue;
             }
             if ready!(self.read(cx)).is_break() {
@@ -186,12 +206,12 @@ impl Connection {
                 return Poll::Ready(std::ops::ControlFlow::Break(()));
             }
             if self.unread.is_empty() {
-                self.handle(buf.filled(), None);
+                self.handle(buf.filled());
             } else {
                 self.unread.extend_from_slice(buf.filled());
                 if self.unread.len() >= self.wanted {
                     let unread = std::mem::take(&mut self.unread);
-                    self.handle(&unread, None);
+                    self.handle(&unread);
                 }
             }
             Poll::Ready(std::ops::ControlFlow::Continue(()))
@@ -205,7 +225,7 @@ impl Connection {
         }
     }
 
-    fn handle(&mut self, input: &[u8], waited: Option<Waited>) {
+    fn handle(&mut self, input: &[u8]) {
         if self.client.phase() == Phase::New {
             match self.words.hear(input) {
                 Heard::NoWord => {}
@@ -223,13 +243,16 @@ impl Connection {
                 }
             }
         }
+        let waited = self.stall.as_mut().map(|stall| &mut stall.waited);
         let received = self.pipeline.receive(&self.client, input, waited);
         self.unread.extend_from_slice(&input[received.consumed..]);
         self.wanted = received.wanted;
         if !received.stalled {
             self.stall = None;
-        } else if self.stall.is_none() {
-            self.stall = self.pipeline.request_throttle().map(Stall::new);
+        } else if let Some(stall) = &mut self.stall {
+            stall.waited.consumed(received.consumed);
+        } else if let Some(throttle) = self.pipeline.request_throttle() {
+            self.stall = Some(Stall::new(throttle, self.unread.len()));
         }
     }
 

@@ -5,6 +5,7 @@
 //! Places are handed out in the order in which connections began to wait. A place that a connection was given is
 //! one that nobody else gets: who cannot use it at once has to drop it, or to give up waiting for it.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -57,11 +58,11 @@ impl RequestThrottle {
     }
 
     /// A close has to do its work even if nobody hears of it any more.
-    pub fn is_stale(&self, op: OpCode, waited: &Waited, now: Instant, timeout: Duration) -> bool {
+    pub fn is_stale(&self, op: OpCode, peer_gone: bool, age: Duration, timeout: Duration) -> bool {
         let settings = &self.settings;
         op != OpCode::CLOSE_SESSION
-            && (settings.stale_connection_check && waited.peer_gone
-                || settings.stale_latency_check && waited.time(now) > timeout)
+            && (settings.stale_connection_check && peer_gone
+                || settings.stale_latency_check && age > timeout)
     }
 
     /// Sessions are kept alive and ended even then.
@@ -76,14 +77,52 @@ impl RequestThrottle {
 
 /// How requests waited that come to the pipeline again.
 pub struct Waited {
-    pub since: Instant,
+    /// How many of the bytes came when, from the oldest on.
+    arrivals: VecDeque<(usize, Instant)>,
     pub peer_gone: bool,
     pub place: Option<Place>,
 }
 
+/// Bytes that come in more pieces than these count as younger than they are.
+const ARRIVALS_MAX: usize = 64;
+
 impl Waited {
-    pub fn time(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.since)
+    pub fn new(bytes: usize, now: Instant) -> Waited {
+        Waited {
+            arrivals: VecDeque::from([(bytes, now)]),
+            peer_gone: false,
+            place: None,
+        }
+    }
+
+    pub fn arrived(&mut self, bytes: usize, now: Instant) {
+        let is_full = self.arrivals.len() >= ARRIVALS_MAX;
+        match self.arrivals.back_mut() {
+            Some(last) if is_full => *last = (last.0 + bytes, now),
+            _ => self.arrivals.push_back((bytes, now)),
+        }
+    }
+
+    /// The oldest bytes wait no more.
+    pub fn consumed(&mut self, mut bytes: usize) {
+        while let Some(first) = self.arrivals.front_mut() {
+            if first.0 > bytes {
+                first.0 -= bytes;
+                break;
+            }
+            bytes -= first.0;
+            self.arrivals.pop_front();
+        }
+    }
+
+    /// How long the frame waits that ends behind so many bytes.
+    pub fn age(&self, end: usize, now: Instant) -> Duration {
+        let mut bytes = 0;
+        let chunk = self.arrivals.iter().find(|(len, _)| {
+            bytes += len;
+            bytes >= end
+        });
+        chunk.map_or(Duration::ZERO, |(_, at)| now.saturating_duration_since(*at))
     }
 }
 
@@ -128,6 +167,11 @@ impl LargeRequests {
         if len <= self.threshold {
             return Ok(None);
         }
+        self.enter_large(len)
+    }
+
+    #[cold]
+    fn enter_large(&self, len: usize) -> Result<Option<Large>, ()> {
         let large = Large {
             bytes: len,
             all: self.bytes.clone(),
@@ -178,14 +222,6 @@ mod tests {
         }
     }
 
-    fn waited(since: Instant, peer_gone: bool) -> Waited {
-        Waited {
-            since,
-            peer_gone,
-            place: None,
-        }
-    }
-
     #[test]
     fn places_run_out_and_come_back() {
         let throttle = RequestThrottle::new(settings());
@@ -225,22 +261,61 @@ mod tests {
 
     #[test]
     fn stale_is_what_nobody_waits_for() {
-        let now = Instant::now();
         let timeout = Duration::from_secs(1);
-        let later = now + Duration::from_millis(1001);
+        let longer = Duration::from_millis(1001);
         let throttle = RequestThrottle::new(settings());
-        assert!(!throttle.is_stale(OpCode::GET_DATA, &waited(now, false), later, timeout));
-        assert!(throttle.is_stale(OpCode::GET_DATA, &waited(now, true), now, timeout));
-        assert!(throttle.is_stale(OpCode::PING, &waited(now, true), now, timeout));
-        assert!(!throttle.is_stale(OpCode::CLOSE_SESSION, &waited(now, true), now, timeout));
+        assert!(!throttle.is_stale(OpCode::GET_DATA, false, longer, timeout));
+        assert!(throttle.is_stale(OpCode::GET_DATA, true, Duration::ZERO, timeout));
+        assert!(throttle.is_stale(OpCode::PING, true, Duration::ZERO, timeout));
+        assert!(!throttle.is_stale(OpCode::CLOSE_SESSION, true, longer, timeout));
         let by_age = RequestThrottle::new(RequestThrottleSettings {
             stale_connection_check: false,
             stale_latency_check: true,
             ..settings()
         });
-        assert!(!by_age.is_stale(OpCode::CREATE, &waited(now, true), now + timeout, timeout));
-        assert!(by_age.is_stale(OpCode::CREATE, &waited(now, false), later, timeout));
-        assert!(!by_age.is_stale(OpCode::CLOSE_SESSION, &waited(now, false), later, timeout));
+        assert!(!by_age.is_stale(OpCode::CREATE, true, timeout, timeout));
+        assert!(by_age.is_stale(OpCode::CREATE, false, longer, timeout));
+        assert!(!by_age.is_stale(OpCode::CLOSE_SESSION, false, longer, timeout));
+    }
+
+    #[test]
+    fn a_frame_is_as_old_as_its_last_byte() {
+        let at = |ms| Duration::from_millis(ms);
+        let began = Instant::now();
+        let mut waited = Waited::new(10, began);
+        waited.arrived(5, began + at(100));
+        waited.arrived(5, began + at(200));
+        let now = began + at(1000);
+        for (end, age) in [
+            (1, 1000),
+            (10, 1000),
+            (11, 900),
+            (15, 900),
+            (16, 800),
+            (21, 0),
+        ] {
+            assert_eq!(waited.age(end, now), at(age), "{end}");
+        }
+        waited.consumed(12);
+        assert_eq!(waited.age(3, now), at(900));
+        assert_eq!(waited.age(4, now), at(800));
+        waited.consumed(3);
+        assert_eq!(waited.age(1, now), at(800));
+        waited.consumed(100);
+        assert_eq!(waited.age(1, now), at(0));
+    }
+
+    #[test]
+    fn drops_of_bytes_take_no_more_room() {
+        let began = Instant::now();
+        let mut waited = Waited::new(1, began);
+        for ms in 0..1000 {
+            waited.arrived(1, began + Duration::from_millis(ms));
+        }
+        assert_eq!(waited.arrivals.len(), ARRIVALS_MAX);
+        let now = began + Duration::from_millis(999);
+        assert_eq!(waited.age(1001, now), Duration::ZERO);
+        assert_eq!(waited.age(1, now), Duration::from_millis(999));
     }
 
     #[test]

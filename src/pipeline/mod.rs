@@ -121,7 +121,7 @@ struct Batch<'a> {
     /// What the throttle gave for the next request.
     place: Option<Place>,
     /// The requests waited for the throttle before.
-    waited: Option<Waited>,
+    waited: Option<&'a mut Waited>,
     /// The current request waited for too long.
     too_late: bool,
 }
@@ -239,7 +239,12 @@ impl Pipeline {
     }
 
     /// Takes the complete frames at the front of `input`, answers what can be answered, and queues the rest.
-    pub fn receive(&self, client: &Arc<Client>, input: &[u8], waited: Option<Waited>) -> Received {
+    pub fn receive(
+        &self,
+        client: &Arc<Client>,
+        input: &[u8],
+        waited: Option<&mut Waited>,
+    ) -> Received {
         let mut kicked = None;
         let received = {
             let mut batch = Batch {
@@ -324,7 +329,8 @@ impl Pipeline {
                 }
             };
             if let Some(throttle) = &self.throttle {
-                match self.turn(throttle, state, batch, frame) {
+                let end = input.len() - after.len();
+                match self.turn(throttle, state, batch, frame, end) {
                     Turn::Now => {}
                     Turn::Later => {
                         stalled = true;
@@ -384,18 +390,21 @@ impl Pipeline {
             .is_ok_and(|len| len.is_some_and(|len| !self.large.has_room(len)))
     }
 
+    #[cold]
     fn reject_large(&self, client: &Client, state: &mut State) {
         self.stats.metrics.large_requests_rejected.add(1);
         tracing::warn!(remote = %client.remote, "closing a connection: too many bytes of large requests are under way");
         state.close_in_turn();
     }
 
+    #[cold]
     fn turn(
         &self,
         throttle: &RequestThrottle,
         state: &mut State,
         batch: &mut Batch<'_>,
         frame: &[u8],
+        end: usize,
     ) -> Turn {
         let metrics = &self.stats.metrics;
         let op = match (state.phase, frame.get(4..8)) {
@@ -404,13 +413,15 @@ impl Pipeline {
             _ => OpCode(0),
         };
         let mut is_stale = false;
+        let mut age = Duration::ZERO;
         if let Some(waited) = &mut batch.waited {
             let timeout_ms = state
                 .session
                 .as_ref()
                 .map_or(i32::MAX, |session| session.timeout_ms());
             let timeout = Duration::from_millis(timeout_ms.max(0) as u64);
-            is_stale = throttle.is_stale(op, waited, batch.now, timeout);
+            age = waited.age(end, batch.now);
+            is_stale = throttle.is_stale(op, waited.peer_gone, age, timeout);
             if is_stale && throttle.settings.drop_stale {
                 metrics.stale_requests_dropped.add(1);
                 state.kill();
@@ -430,14 +441,10 @@ impl Pipeline {
         if is_stale {
             metrics.stale_requests.add(1);
         }
-        let waited = batch
-            .waited
-            .as_ref()
-            .map_or(Duration::ZERO, |waited| waited.time(batch.now));
         metrics
             .request_throttle_queue_time_ms
-            .record(waited.as_millis() as i64);
-        batch.too_late = throttle.is_too_late(op, waited);
+            .record(age.as_millis() as i64);
+        batch.too_late = throttle.is_too_late(op, age);
         Turn::Now
     }
 
@@ -510,6 +517,7 @@ impl Pipeline {
         }
     }
 
+    #[cold]
     fn refuse_late(&self, state: &mut State, batch: &mut Batch<'_>, xid: i32) {
         self.stats.metrics.throttled_ops.add(1);
         let err = ErrorCode::THROTTLED_OP;
