@@ -19,7 +19,7 @@ use crate::tree::Tree;
 /// Transactions that are applied under one hold of the tree's lock: readers wait for no more than these.
 const APPLY_MAX: usize = 256;
 /// Up to so many connections are sent their answers from here; above, their own tasks do it side by side.
-const DIRECT_SENDS_MAX: usize = 8;
+const DIRECT_SENDS_MAX: usize = 64;
 
 impl Pipeline {
     pub(super) fn finalize(&self, group: &mut Group) {
