@@ -244,6 +244,8 @@ class FrameworkTest extends CuratorTest {
         CuratorFramework shaky = connect(proxy.address(), Session.SHORT_MS);
         BlockingQueue<ConnectionState> states = statesOf(shaky);
         long id = shaky.getZookeeperClient().getZooKeeper().getSessionId();
+        // The namespace is a container: with nothing left in it the server would remove it.
+        client.create().forPath("/stays");
         shaky.create().withMode(CreateMode.EPHEMERAL).forPath("/e");
         proxy.cut();
         assertEquals(ConnectionState.SUSPENDED, take(states));
