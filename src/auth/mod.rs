@@ -7,6 +7,8 @@
 //! Answers to Java's `ProviderRegistry`, `AuthenticationProvider` and its implementations,
 //! `ZooKeeperServer.checkACL`, `PrepRequestProcessor.fixupACL` and `AuthenticationHelper`.
 
+#![deny(clippy::disallowed_methods)]
+
 pub mod digest;
 pub mod ip;
 pub mod sasl;

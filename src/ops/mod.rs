@@ -5,6 +5,8 @@
 //! Synchronous and pure: no socket, clock or disk. Everything that can be refused is refused in the check;
 //! applying cannot fail, and gives the same tree everywhere.
 
+#![deny(clippy::disallowed_methods)]
+
 mod apply;
 mod check_version;
 mod close_session;

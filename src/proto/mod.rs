@@ -8,6 +8,8 @@
 //! A vector is an `Option<Vec<_>>` where null and empty have different
 //! consequences, and a `Vec<_>` where they do not.
 
+#![deny(clippy::disallowed_methods)]
+
 pub mod client;
 mod codes;
 mod data;

@@ -4,6 +4,8 @@
 //! Time comes as an argument, in milliseconds of one monotonic clock. A touch is one store into the session;
 //! the buckets are put right when they fall due, so that a ping costs nothing shared.
 
+#![deny(clippy::disallowed_methods)]
+
 pub mod password;
 
 use std::collections::BTreeMap;

@@ -4,6 +4,8 @@
 //! Knows no socket, clock, disk or watcher. A change that cannot be made is a value ([`Missing`] and friends):
 //! replaying a log over a newer tree meets them, and nothing here may stop a server for it.
 
+#![deny(clippy::disallowed_methods)]
+
 pub mod acl;
 mod index;
 mod node;
