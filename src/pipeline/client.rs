@@ -223,10 +223,8 @@ impl Client {
         if state.finishing && !state.sending {
             return Next::Close;
         }
-        state.paused = !state.takes_requests()
-            || state.phase == Phase::Connecting
-            || state.out.len() > OUT_BYTES_HIGH
-            || state.queue.len() >= QUEUE_MAX;
+        state.paused =
+            !state.takes_requests() || state.phase == Phase::Connecting || state.is_full();
         if state.paused {
             Next::Pause
         } else {
@@ -339,11 +337,20 @@ impl State {
         self.is_open() && !matches!(self.queue.back(), Some(Waiting::Close))
     }
 
+    /// No more of its requests are taken on until some are answered, or some answers are sent.
+    pub(super) fn is_full(&self) -> bool {
+        self.out.len() > OUT_BYTES_HIGH || self.queue.len() >= QUEUE_MAX
+    }
+
     /// The output, for appending whole frames.
     pub(super) fn out(&mut self) -> &mut Vec<u8> {
         if self.out.len() > OUT_BYTES_MAX {
             self.dead = true;
             self.out = Vec::new();
+            // Its task may be waiting for a socket that takes nothing any more.
+            if let Some(waker) = self.waker.take() {
+                waker.wake();
+            }
         }
         if self.out.capacity() == 0 {
             self.out = SPARE.take();

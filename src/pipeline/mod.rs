@@ -313,7 +313,7 @@ impl Pipeline {
         let mut frames = 0;
         let mut touched = false;
         let mut stalled = false;
-        while state.takes_requests() && state.phase != Phase::Connecting {
+        while state.takes_requests() && !state.is_full() && state.phase != Phase::Connecting {
             let bytes_max = self.settings.frame_bytes_max;
             let (frame, after) = match jute::frame::split(rest, bytes_max) {
                 Ok(Some(split)) if self.large.has_room(split.0.len()) => split,

@@ -303,3 +303,27 @@ fn a_client_that_left_is_not_answered_and_its_writes_count() {
     assert!(rig.pipeline.tree().get("/a").is_some());
     assert_eq!(rig.pipeline.outstanding(), 0);
 }
+
+#[test]
+fn answers_that_nobody_takes_stop_the_reading() {
+    let rig = Rig::new();
+    let peer = rig.connected();
+    rig.send(&peer, &create(1, "/a", 0));
+    rig.disk();
+    let big = SetDataRequest {
+        path: Text::from("/a"),
+        data: Buffer::from(vec![7; 1_000_000]),
+        version: -1,
+    };
+    rig.send(&peer, &request(2, OpCode::SET_DATA, &big));
+    rig.disk();
+    assert_eq!(rig.answers(&peer), [(1, OK), (2, OK)]);
+    // Nothing is sent between these: the second answer fills the buffer, and the third has to wait.
+    let burst = [get(3, "/a"), get(4, "/a"), get(5, "/a")].concat();
+    let received = rig.pipeline.receive(&peer.client, &burst, None);
+    assert_eq!(received.consumed, burst.len() * 2 / 3);
+    assert!(burst.len() - received.consumed >= received.wanted);
+    assert_eq!(rig.answers(&peer), [(3, OK), (4, OK)]);
+    rig.send(&peer, &burst[received.consumed..]);
+    assert_eq!(rig.answers(&peer), [(5, OK)]);
+}
