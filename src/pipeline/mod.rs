@@ -520,7 +520,12 @@ impl Pipeline {
     #[cold]
     fn refuse_late(&self, state: &mut State, batch: &mut Batch<'_>, xid: i32) {
         self.stats.metrics.throttled_ops.add(1);
-        let err = ErrorCode::THROTTLED_OP;
+        self.refuse(state, batch, xid, ErrorCode::THROTTLED_OP);
+    }
+
+    /// An error that needs no transaction, in its turn, with the zxid of that moment.
+    #[cold]
+    fn refuse(&self, state: &mut State, batch: &mut Batch<'_>, xid: i32, err: ErrorCode) {
         if state.queue.is_empty() {
             let zxid = batch.tree.last_zxid().0;
             state.answer_in_turn(&header_frame(xid, zxid, err));
@@ -557,8 +562,7 @@ impl Pipeline {
             return;
         };
         if self.refuses(header.op) {
-            let zxid = batch.tree.last_zxid().0;
-            return state.answer_in_turn(&header_frame(header.xid, zxid, ErrorCode::SYSTEM_ERROR));
+            return self.refuse(state, batch, header.xid, ErrorCode::SYSTEM_ERROR);
         }
         let session_error = session.is_closing().then_some(ErrorCode::SESSION_EXPIRED);
         if header.op == OpCode::CLOSE_SESSION && !session.begin_closing() {
@@ -586,16 +590,7 @@ impl Pipeline {
                 });
             }
             Written::Undecodable => {
-                let zxid = if state.queue.is_empty() {
-                    batch.tree.last_zxid()
-                } else {
-                    prep.last
-                };
-                state.answer_in_turn(&header_frame(
-                    header.xid,
-                    zxid.0,
-                    ErrorCode::MARSHALLING_ERROR,
-                ));
+                self.refuse(state, batch, header.xid, ErrorCode::MARSHALLING_ERROR);
             }
         }
     }
