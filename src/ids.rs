@@ -63,6 +63,6 @@ impl Xid {
     pub const PING: Xid = Xid(-2);
 }
 
-/// A connection of this process; never reused while the process lives.
+/// A connection of this process; not reused while the connection lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub u32);

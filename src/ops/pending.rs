@@ -77,12 +77,11 @@ impl Pending {
     pub fn put(&mut self, zxid: i64, path: &str, mut change: Change) {
         change.zxid = zxid;
         let path = path::shown(path);
-        let (key, before) = match self.changes.get_key_value(path) {
-            Some((key, _)) => (key.clone(), None),
-            None => (Arc::from(path), Some(())),
+        let key = match self.changes.get_key_value(path) {
+            Some((key, _)) => key.clone(),
+            None => Arc::from(path),
         };
         let old = self.changes.insert(key.clone(), change);
-        debug_assert_eq!(old.is_none(), before.is_some());
         if let Some(undo) = &mut self.undo {
             undo.push((key.clone(), old));
         }

@@ -1,6 +1,8 @@
 //! The tree on disk follows the tree in memory: what changed is taken at an exact zxid and written in the
 //! background.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -23,18 +25,18 @@ const WAITING_BATCHES_MAX: usize = 2;
 pub(super) struct Checkpoints {
     to_disk: SyncSender<Option<CheckpointBatch>>,
     last: Mutex<Instant>,
-    waiting: std::sync::Arc<std::sync::atomic::AtomicUsize>,
+    waiting: Arc<AtomicUsize>,
 }
 
 /// The background thread's end.
 pub struct Pending {
     batches: Receiver<Option<CheckpointBatch>>,
-    waiting: std::sync::Arc<std::sync::atomic::AtomicUsize>,
+    waiting: Arc<AtomicUsize>,
 }
 
 pub(super) fn channel() -> (Checkpoints, Pending) {
     let (to_disk, batches) = sync_channel(WAITING_BATCHES_MAX + 1);
-    let waiting = std::sync::Arc::<std::sync::atomic::AtomicUsize>::default();
+    let waiting = Arc::<AtomicUsize>::default();
     let checkpoints = Checkpoints {
         to_disk,
         last: Mutex::new(Instant::now()),
@@ -48,45 +50,33 @@ impl Pipeline {
         let changed = self.tree.read().changed_nodes();
         let mut last = self.checkpoints.last.lock();
         let due = changed >= CHANGED_NODES || (changed > 0 && last.elapsed() >= INTERVAL);
-        if due
-            && self
-                .checkpoints
-                .waiting
-                .load(std::sync::atomic::Ordering::Acquire)
-                < WAITING_BATCHES_MAX
-        {
+        if due && self.checkpoints.waiting.load(Ordering::Acquire) < WAITING_BATCHES_MAX {
             *last = Instant::now();
             self.take_checkpoint();
         }
     }
 
     fn take_checkpoint(&self) {
-        let batch = {
-            let mut tree = self.tree.write();
-            let mut batch = CheckpointBatch::new(tree.last_zxid().0);
-            tree.take_changes(|changed| put_change(&mut batch, changed));
-            batch
-        };
-        self.checkpoints
-            .waiting
-            .fetch_add(1, std::sync::atomic::Ordering::AcqRel);
-        match self.checkpoints.to_disk.try_send(Some(batch)) {
+        match self.checkpoints.to_disk.try_send(Some(self.take_batch())) {
             Ok(()) | Err(TrySendError::Disconnected(_)) => {}
             Err(TrySendError::Full(_)) => panic!("more checkpoints wait than were counted"),
         }
     }
 
+    /// What changed, at the exact zxid of now; counted as waiting until it is written.
+    fn take_batch(&self) -> CheckpointBatch {
+        let mut tree = self.tree.write();
+        let mut batch = CheckpointBatch::new(tree.last_zxid().0);
+        tree.take_changes(|changed| put_change(&mut batch, changed));
+        self.checkpoints.waiting.fetch_add(1, Ordering::AcqRel);
+        batch
+    }
+
     /// For a clean stop, after the last transaction: the next start has nothing to replay.
     pub fn final_checkpoint(&self) {
+        // The background thread may be gone after an error of its own, which it has reported.
         if self.tree.read().changed_nodes() > 0 {
-            let batch = {
-                let mut tree = self.tree.write();
-                let mut batch = CheckpointBatch::new(tree.last_zxid().0);
-                tree.take_changes(|changed| put_change(&mut batch, changed));
-                batch
-            };
-            // The background thread may be gone after an error of its own, which it has reported.
-            let _ = self.checkpoints.to_disk.send(Some(batch));
+            let _ = self.checkpoints.to_disk.send(Some(self.take_batch()));
         }
         let _ = self.checkpoints.to_disk.send(None);
     }
@@ -104,9 +94,7 @@ impl Pipeline {
             let moved = match pending.batches.recv_timeout(INTERVAL / 2) {
                 Ok(Some(batch)) => {
                     let moved = state.write(batch)?;
-                    pending
-                        .waiting
-                        .fetch_sub(1, std::sync::atomic::Ordering::AcqRel);
+                    pending.waiting.fetch_sub(1, Ordering::AcqRel);
                     moved
                 }
                 Ok(None) | Err(RecvTimeoutError::Disconnected) => {

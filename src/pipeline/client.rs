@@ -393,23 +393,18 @@ pub(super) fn put_reply(
     xid: i32,
     zxid: i64,
     body: impl FnOnce(&mut Vec<u8>) -> Result<(), ErrorCode>,
-) -> ErrorCode {
+) {
     let start = out.len();
     let xid = xid.to_be_bytes();
     out.extend_from_slice(&[0, 0, 0, 0, xid[0], xid[1], xid[2], xid[3]]);
     out.extend_from_slice(&zxid.to_be_bytes());
     out.extend_from_slice(&[0; 4]);
-    let err = match body(out) {
-        Ok(()) => ErrorCode::OK,
-        Err(code) => {
-            out.truncate(start + 20);
-            out[start + 16..].copy_from_slice(&code.0.to_be_bytes());
-            code
-        }
-    };
+    if let Err(code) = body(out) {
+        out.truncate(start + 20);
+        out[start + 16..].copy_from_slice(&code.0.to_be_bytes());
+    }
     let len = (out.len() - start - 4) as u32;
     out[start..start + 4].copy_from_slice(&len.to_be_bytes());
-    err
 }
 
 /// A reply of nothing but its header.

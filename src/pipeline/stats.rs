@@ -16,10 +16,6 @@ pub struct Stats {
     pub latency_max_ms: AtomicI64,
     pub auth_failed: AtomicU64,
     pub expired: AtomicU64,
-    pub groups: AtomicU64,
-    pub synced_txns: AtomicU64,
-    pub sync_total_us: AtomicU64,
-    pub sync_max_us: AtomicU64,
     pub metrics: Arc<Metrics>,
 }
 
@@ -34,10 +30,6 @@ impl Default for Stats {
             latency_max_ms: AtomicI64::new(0),
             auth_failed: AtomicU64::new(0),
             expired: AtomicU64::new(0),
-            groups: AtomicU64::new(0),
-            synced_txns: AtomicU64::new(0),
-            sync_total_us: AtomicU64::new(0),
-            sync_max_us: AtomicU64::new(0),
             metrics: Arc::default(),
         }
     }
@@ -69,11 +61,6 @@ impl Stats {
     }
 
     pub fn synced(&self, txns: usize, took: Duration) {
-        let us = took.as_micros() as u64;
-        self.groups.fetch_add(1, Ordering::Relaxed);
-        self.synced_txns.fetch_add(txns as u64, Ordering::Relaxed);
-        self.sync_total_us.fetch_add(us, Ordering::Relaxed);
-        self.sync_max_us.fetch_max(us, Ordering::Relaxed);
         self.metrics.fsynctime.record(took.as_millis() as i64);
         self.metrics.sync_processor_batch_size.record(txns as i64);
         self.metrics.commit_count.add(txns as u64);
