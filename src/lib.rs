@@ -13,3 +13,4 @@ pub mod server;
 pub mod session;
 pub mod storage;
 pub mod tree;
+pub mod zab;
