@@ -13,6 +13,8 @@
 pub mod client;
 mod codes;
 mod data;
+pub mod election;
+pub mod quorum;
 pub mod txn;
 
 pub use codes::{ErrorCode, EventType, KeeperState, OpCode};
