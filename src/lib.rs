@@ -5,6 +5,7 @@ pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod ids;
+pub mod membership;
 pub mod net;
 pub mod ops;
 pub mod pipeline;

@@ -14,7 +14,6 @@ mod membership;
 pub mod properties;
 mod release;
 pub mod report;
-pub mod server_line;
 mod settings;
 mod system_properties;
 pub mod values;
@@ -24,10 +23,9 @@ use std::path::{Path, PathBuf};
 
 pub use diagnostics::{ConfigError, Invalid, Level, Notice, Origin};
 pub use load::{SourceFile, Sources};
-pub use membership::Membership;
-pub use server_line::{PeerAddress, Role, ServerLine};
 pub use system_properties::SystemProperties;
-pub use values::ListenAddress;
+
+pub use crate::membership::{ListenAddress, Membership, PeerAddress, Role, ServerLine};
 
 /// A configuration and what the operator should read about it.
 pub type Loaded = (Config, Vec<Notice>);

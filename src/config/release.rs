@@ -9,7 +9,7 @@
 use super::diagnostics::{Level, Notice};
 use super::keys::{Feature, Verdict};
 use super::settings::{Diagnostics, Setting, Settings};
-use super::{Config, MetricsProvider, membership};
+use super::{Config, Membership, MetricsProvider};
 
 const ABSENT: &[(Feature, &str)] = &[
     (Feature::Tls, "TLS is not available yet in this release"),
@@ -254,7 +254,7 @@ const REFUSALS: &[Refusal] = &[
 ];
 
 /// Used by the membership check of the standalone case.
-pub(super) fn only_member(membership: &membership::Membership) -> Option<&super::ServerLine> {
+pub(super) fn only_member(membership: &Membership) -> Option<&super::ServerLine> {
     let mut servers = membership.servers.values();
     servers.next().filter(|_| servers.next().is_none())
 }

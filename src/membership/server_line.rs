@@ -12,7 +12,7 @@ use nom::multi::{many0_count, separated_list1};
 use nom::sequence::{delimited, preceded};
 use nom::{IResult, Parser};
 
-use super::values::{self, HostText, ListenAddress};
+use super::address::{self, HostText, ListenAddress};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -143,7 +143,7 @@ type Parts = (
 );
 
 fn grammar(input: &str) -> IResult<&str, Parts> {
-    let client_part = || opt(preceded(semicolon, opt(values::listen)));
+    let client_part = || opt(preceded(semicolon, opt(address::listen)));
     (
         separated_list1(delimited(space0, char('|'), space0), member),
         client_part(),
@@ -162,9 +162,9 @@ fn member(input: &str) -> IResult<&str, (PeerAddress, Option<Role>)> {
         value(Role::Participant, tag_no_case("participant")),
         value(Role::Observer, tag_no_case("observer")),
     ));
-    let port = || preceded(char(':'), values::port);
+    let port = || preceded(char(':'), address::port);
     (
-        values::host,
+        address::host,
         port(),
         port(),
         opt(preceded((char(':'), space0), role)),
@@ -173,7 +173,7 @@ fn member(input: &str) -> IResult<&str, (PeerAddress, Option<Role>)> {
     )
         .map(|(host, quorum_port, election_port, role, _)| {
             let address = PeerAddress {
-                host: values::canonical_host(host),
+                host: address::canonical_host(host),
                 quorum_port,
                 election_port,
             };
