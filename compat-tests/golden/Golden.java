@@ -1,6 +1,7 @@
 // Prints what the original server makes of records and text, one fact a line; run.sh says where to.
 //
-//   Golden records   "record NAME VARIANT HEX" for every record of the jar, and "opcode|error|event|state NAME NUMBER"
+//   Golden records   "record NAME VARIANT HEX" for every record of the jar, "opcode|error|event|state NAME NUMBER",
+//                    "membership INPUT OUTPUT", "greeting VERSION ID HEX" and "notification NAME HEX"
 //   Golden text      "encode UTF16 BYTES" and "decode BYTES UTF16", all in hex
 //
 // The records are found in the jar and filled by reflection, so a release that adds a record or a field changes the
@@ -12,6 +13,11 @@ import java.io.ByteArrayOutputStream;
 import java.lang.reflect.Field;
 import java.lang.reflect.Modifier;
 import java.lang.reflect.ParameterizedType;
+import java.lang.reflect.Method;
+import java.net.InetSocketAddress;
+import java.net.ServerSocket;
+import java.net.Socket;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Paths;
 import java.util.ArrayList;
@@ -27,6 +33,14 @@ import org.apache.jute.Record;
 import org.apache.zookeeper.KeeperException;
 import org.apache.zookeeper.Watcher;
 import org.apache.zookeeper.ZooDefs;
+import org.apache.zookeeper.server.quorum.FastLeaderElection;
+import org.apache.zookeeper.server.quorum.MultipleAddresses;
+import org.apache.zookeeper.server.quorum.QuorumCnxManager;
+import org.apache.zookeeper.server.quorum.QuorumPeer;
+import org.apache.zookeeper.server.quorum.auth.NullQuorumAuthLearner;
+import org.apache.zookeeper.server.quorum.auth.NullQuorumAuthServer;
+import org.apache.zookeeper.server.quorum.flexible.QuorumHierarchical;
+import org.apache.zookeeper.server.quorum.flexible.QuorumMaj;
 
 public class Golden {
     private static final HexFormat HEX = HexFormat.of();
@@ -36,6 +50,8 @@ public class Golden {
             case "records" -> {
                 records();
                 codes();
+                memberships();
+                election();
             }
             case "text" -> text();
             default -> throw new IllegalArgumentException(args[0]);
@@ -48,9 +64,11 @@ public class Golden {
         try (JarFile file = new JarFile(jar)) {
             file.stream()
                 .map(entry -> entry.getName())
-                .filter(name -> name.matches("org/apache/zookeeper/(data|proto|txn)/\\w+\\.class"))
+                .filter(name -> name.matches("org/apache/zookeeper/(data|proto|txn|server/quorum)/\\w+\\.class"))
                 .forEach(name -> names.add(name.replace('/', '.').replace(".class", "")));
         }
+        // What makes up a quorum server is there too; only these three are records.
+        names.removeIf(name -> name.contains(".quorum.") && !name.matches(".*\\.(QuorumPacket|LearnerInfo|QuorumAuthPacket)"));
         names.add("org.apache.zookeeper.DeleteContainerRequest");
         for (String name : names) {
             Class<?> type = Class.forName(name);
@@ -118,6 +136,75 @@ public class Golden {
         for (Watcher.Event.KeeperState state : Watcher.Event.KeeperState.values()) {
             System.out.println("state " + state + " " + state.getIntValue());
         }
+    }
+
+    // Configurations as the original prints what it read; `|` is the end of a line.
+    private static void memberships() throws Exception {
+        StringBuilder many = new StringBuilder();
+        for (int id : new int[] {40, 3, 18, 36, 16, 2, 300, 65540, 11, 70000, 9, 7, 30}) {
+            many.append("server.").append(id).append("=h:1:2|");
+        }
+        String[] texts = {
+            "server.1=zoo1:2888:3888",
+            "server.2=b:1:2:observer;2181|server.1=a:1:2:PARTICIPANT;a:2181|version=100000000",
+            "server.10=c:1:2|server.9=b:1:2|server.1=a:1:2|version=1f",
+            "server.1=[::1]:2888:3888;[2001:db8::1]:2181|version=ffffffffff",
+            "server.1=a:1:2|server.2=b:1:2|server.3=c:1:2|group.7=3:1|group.2=2|version=5",
+            "server.1=a:1:2|server.20=b:1:2|server.3=c:1:2:observer|group.1=20:1|weight.20=3|weight.3=0",
+            "server.-3=a:1:2|server.12884901888=b:1:2|server.9223372036854775806=c:1:2",
+            many.toString(),
+        };
+        for (String text : texts) {
+            java.util.Properties properties = new java.util.Properties();
+            properties.load(new java.io.StringReader(text.replace('|', '\n')));
+            boolean hierarchical = text.contains("group") || text.contains("weight");
+            Object read = hierarchical ? new QuorumHierarchical(properties) : new QuorumMaj(properties);
+            System.out.println("membership " + text + " " + read.toString().replace('\n', '|'));
+        }
+    }
+
+    // What goes over the election port: "greeting V ID HEX" and "notification NAME HEX".
+    private static void election() throws Exception {
+        for (boolean multiple : new boolean[] {false, true}) {
+            QuorumPeer peer = new QuorumPeer();
+            peer.setMyid(0x0102030405060708L);
+            peer.setMultiAddressEnabled(multiple);
+            InetSocketAddress address = new InetSocketAddress("127.0.0.1", 3888);
+            List<InetSocketAddress> addresses = multiple ? List.of(address, new InetSocketAddress("::1", 3889)) : List.of(address);
+            MultipleAddresses election = new MultipleAddresses(addresses);
+            Method setAddresses = QuorumPeer.class.getDeclaredMethod(
+                "setAddrs", MultipleAddresses.class, MultipleAddresses.class, InetSocketAddress.class);
+            setAddresses.setAccessible(true);
+            setAddresses.invoke(peer, election, election, null);
+            peer.setQuorumVerifier(new QuorumMaj(new java.util.Properties()), false);
+            QuorumCnxManager manager = new QuorumCnxManager(
+                peer, peer.getMyId(), java.util.Map.of(), new NullQuorumAuthServer(), new NullQuorumAuthLearner(), 5000, false, 20, false);
+            Method start = QuorumCnxManager.class.getDeclaredMethod("startConnection", Socket.class, Long.class);
+            start.setAccessible(true);
+            try (ServerSocket listener = new ServerSocket(0, 1, java.net.InetAddress.getLoopbackAddress())) {
+                Socket dialled = new Socket(listener.getInetAddress(), listener.getLocalPort());
+                // A larger id than its own: it closes the connection behind its greeting.
+                start.invoke(manager, dialled, Long.MAX_VALUE);
+                try (Socket accepted = listener.accept()) {
+                    String hex = HEX.formatHex(accepted.getInputStream().readAllBytes());
+                    System.out.println("greeting " + (multiple ? "V2" : "V1") + " " + peer.getMyId() + " " + hex);
+                }
+            }
+        }
+        Class<?>[] plain = {int.class, long.class, long.class, long.class, long.class};
+        Method old = FastLeaderElection.class.getDeclaredMethod("buildMsg", plain);
+        old.setAccessible(true);
+        notification("old", (ByteBuffer) old.invoke(null, 2, 3L, 0x200000005L, 9L, 4L));
+        Class<?>[] withConfig = {int.class, long.class, long.class, long.class, long.class, byte[].class};
+        Method current = FastLeaderElection.class.getDeclaredMethod("buildMsg", withConfig);
+        current.setAccessible(true);
+        byte[] config = "server.1=h:1:2:participant\nversion=0".getBytes(StandardCharsets.UTF_8);
+        notification("current", (ByteBuffer) current.invoke(null, 1, 3L, 0x200000005L, 9L, 4L, config));
+        notification("observer", (ByteBuffer) current.invoke(null, 0, Long.MIN_VALUE, Long.MIN_VALUE, 1L, Long.MIN_VALUE, new byte[0]));
+    }
+
+    private static void notification(String name, ByteBuffer message) {
+        System.out.println("notification " + name + " " + HEX.formatHex(message.array()));
     }
 
     private static void text() throws Exception {

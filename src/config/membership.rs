@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::diagnostics::{Level, Origin};
 use super::settings::{Diagnostics, Setting};
 use super::values;
+use crate::ids::ServerId;
 use crate::membership::{Membership, server_line};
 
 /// Reads the three families. Wrong lines are reported and left out.
@@ -30,17 +31,17 @@ pub(super) fn read<'a>(
             continue;
         };
         match family {
-            "server" => match server_line::parse(id, value, multiple_addresses) {
+            "server" => match server_line::parse(ServerId(id), value, multiple_addresses) {
                 Ok(server) => {
-                    membership.servers.insert(id, server);
+                    membership.servers.insert(ServerId(id), server);
                 }
                 Err(error) => diagnostics.error(origin, key, error.to_string()),
             },
             "group" => {
                 let parts = value
                     .split(':')
-                    .map(|part| values::integer(part.trim()).ok_or(part));
-                match parts.collect::<Result<Vec<i64>, &str>>() {
+                    .map(|part| values::integer(part.trim()).map(ServerId).ok_or(part));
+                match parts.collect::<Result<Vec<ServerId>, &str>>() {
                     Ok(servers) => {
                         membership.groups.insert(id, servers);
                         group_origins.insert(id, origin);
@@ -57,7 +58,7 @@ pub(super) fn read<'a>(
             }
             _ => match values::integer(value).filter(|weight| *weight >= 0) {
                 Some(weight) => {
-                    membership.weights.insert(id, weight);
+                    membership.weights.insert(ServerId(id), weight);
                 }
                 None => {
                     let message =

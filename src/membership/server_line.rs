@@ -2,6 +2,7 @@
 //!
 //! Must not resolve a name. Answers to `QuorumPeer.QuorumServer`.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use nom::branch::alt;
@@ -13,6 +14,7 @@ use nom::sequence::{delimited, preceded};
 use nom::{IResult, Parser};
 
 use super::address::{self, HostText, ListenAddress};
+use crate::ids::ServerId;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -39,7 +41,7 @@ pub struct PeerAddress {
 /// One member. `Display` gives the canonical form that the ensemble stores and compares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerLine {
-    pub id: i64,
+    pub id: ServerId,
     /// At least one, ordered by host.
     pub addresses: Vec<PeerAddress>,
     pub role: Role,
@@ -73,6 +75,33 @@ impl fmt::Display for ServerLine {
     }
 }
 
+impl PeerAddress {
+    /// `host:port` of the quorum port, as dialled.
+    pub fn quorum(&self) -> String {
+        format!("{}:{}", HostText(&self.host), self.quorum_port)
+    }
+
+    /// `host:port` of the election port, as dialled and as told in a greeting.
+    pub fn election(&self) -> String {
+        format!("{}:{}", HostText(&self.host), self.election_port)
+    }
+}
+
+impl ServerLine {
+    /// The addresses for servers and for clients and the role are the same. Where a server has several addresses, those
+    /// of the quorum and of the election are a set each.
+    pub fn is_same_member(&self, other: &ServerLine) -> bool {
+        let set = |line: &ServerLine, address: fn(&PeerAddress) -> String| -> BTreeSet<String> {
+            line.addresses.iter().map(address).collect()
+        };
+        (self.id, self.role) == (other.id, other.role)
+            && self.client == other.client
+            && self.secure_client == other.secure_client
+            && set(self, PeerAddress::quorum) == set(other, PeerAddress::quorum)
+            && set(self, PeerAddress::election) == set(other, PeerAddress::election)
+    }
+}
+
 /// What an operator has to know to repair a line; the words are Java's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ServerLineError {
@@ -95,18 +124,22 @@ pub enum ServerLineError {
     #[error(
         "Client and election port must be different! Please update the configuration file on server.{0}"
     )]
-    SamePorts(i64),
+    SamePorts(ServerId),
     #[error("Multiple addresses should have similar roles: {0}")]
     Roles(String),
     #[error(
         "Multiple address feature is disabled, but multiple addresses were specified for sid {0}. \
          Set multiAddress.enabled=true, or keep one address"
     )]
-    MultipleAddresses(i64),
+    MultipleAddresses(ServerId),
 }
 
 /// Reads what stands behind `server.<id>=`.
-pub fn parse(id: i64, text: &str, multiple_addresses: bool) -> Result<ServerLine, ServerLineError> {
+pub fn parse(
+    id: ServerId,
+    text: &str,
+    multiple_addresses: bool,
+) -> Result<ServerLine, ServerLineError> {
     let Ok((_, parts)) = all_consuming(grammar).parse(text) else {
         return Err(diagnose(text));
     };
@@ -245,11 +278,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn canonical(text: &str) -> String {
-        parse(1, text, true).unwrap().to_string()
+        parse(ServerId(1), text, true).unwrap().to_string()
     }
 
     fn message(text: &str) -> String {
-        parse(1, text, false).unwrap_err().to_string()
+        parse(ServerId(1), text, false).unwrap_err().to_string()
     }
 
     #[test]
@@ -334,10 +367,10 @@ mod tests {
             );
         }
         assert_eq!(
-            parse(1, "a:1:2|b:1:2:observer", true).map(|line| line.role),
+            parse(ServerId(1), "a:1:2|b:1:2:observer", true).map(|line| line.role),
             Ok(Role::Observer)
         );
-        let roles = parse(1, "a:1:2:observer|b:1:2:participant", true)
+        let roles = parse(ServerId(1), "a:1:2:observer|b:1:2:participant", true)
             .unwrap_err()
             .to_string();
         assert!(
@@ -358,12 +391,12 @@ mod tests {
     proptest! {
         #[test]
         fn text_never_panics(text in ".{0,40}", multiple: bool) {
-            let _ = parse(1, &text, multiple);
+            let _ = parse(ServerId(1), &text, multiple);
         }
 
         #[test]
         fn text_of_the_grammar_never_panics(text in r"[a1:;|\[\] ]{0,30}", multiple: bool) {
-            let _ = parse(1, &text, multiple);
+            let _ = parse(ServerId(1), &text, multiple);
         }
 
         #[test]
@@ -379,6 +412,7 @@ mod tests {
                 host, quorum_port, election_port: quorum_port + 1,
             });
             let role = if observer { Role::Observer } else { Role::Participant };
+            let id = ServerId(id);
             let line = ServerLine { id, addresses: addresses.collect(), role, client, secure_client };
             let text = line.to_string();
             let (_, value) = text.split_once('=').unwrap();

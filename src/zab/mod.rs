@@ -13,6 +13,8 @@
 pub mod log_shape;
 pub mod peer;
 
+pub mod quorum;
+
 use bytes::Bytes;
 
 use crate::config::Membership;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
-use ferrokeeper::proto::{self, ErrorCode, EventType, KeeperState, OpCode, client, txn};
+use ferrokeeper::proto::{self, ErrorCode, EventType, KeeperState, OpCode, client, quorum, txn};
 use serde::{Deserialize, Serialize};
 
 use crate::fill::{self, Source};
@@ -32,7 +32,7 @@ pub fn golden() -> BTreeMap<(&'static str, &'static str), Vec<u8>> {
         .collect()
 }
 
-fn hex(text: &str) -> Vec<u8> {
+pub fn hex(text: &str) -> Vec<u8> {
     let digits = text.as_bytes().chunks_exact(2);
     digits
         .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
@@ -40,10 +40,10 @@ fn hex(text: &str) -> Vec<u8> {
 }
 
 /// The values that `Golden.java` gives to its fields.
-struct Variant {
-    name: &'static str,
+pub struct Variant {
+    pub name: &'static str,
     /// A null vector was wanted where the record cannot tell it from an empty one.
-    null_as_empty: bool,
+    pub null_as_empty: bool,
 }
 
 impl Variant {
@@ -125,6 +125,8 @@ where
 fn every_record_has_the_bytes_of_the_original() {
     let golden: &'static BTreeMap<_, _> = Box::leak(Box::new(golden()));
     let mut seen: BTreeSet<&str> = UNUSED.into();
+    // It comes in pieces and without a frame, so it has a reader of its own: see `servers.rs`.
+    seen.insert("QuorumPacket");
     macro_rules! check_all {
         (() $($module:ident::$record:ident = $name:literal,)*) => {$(
             for variant in ["filled", "empty", "null"] {

@@ -1,7 +1,7 @@
-//! Every record, with the name that the schema gives it.
+//! Every record that is read with serde, with the name that the schema gives it.
 
 /// Expands `$callback! { context; path::Record = "SchemaName", ... }`. The paths
-/// start at `proto`, `client` and `txn`.
+/// start at `proto`, `client`, `quorum` and `txn`.
 macro_rules! with_every_record {
     ($callback:ident $(, $context:tt)*) => {
         $callback! {
@@ -56,6 +56,8 @@ macro_rules! with_every_record {
             client::CheckWatchesRequest = "CheckWatchesRequest",
             client::RemoveWatchesRequest = "RemoveWatchesRequest",
             client::ErrorResponse = "ErrorResponse",
+            quorum::LearnerInfo = "LearnerInfo",
+            quorum::QuorumAuthPacket = "QuorumAuthPacket",
             txn::TxnHeader = "TxnHeader",
             txn::TxnDigest = "TxnDigest",
             txn::CreateTxn = "CreateTxn",

@@ -9,3 +9,4 @@ mod golden;
 mod handshake;
 mod list;
 mod roundtrip;
+mod servers;

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use ferrokeeper::proto::{self, client, txn};
+use ferrokeeper::proto::{self, client, quorum, txn};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;

@@ -8,6 +8,7 @@ use super::super::diagnostics::{ConfigError, Level};
 use super::super::settings::{Reader, Setting};
 use super::super::{ListenAddress, Membership, release, values};
 use super::{INT, MILLISECONDS, POSITIVE, is_membership, warn_of_relative};
+use crate::ids::ServerId;
 
 pub(super) fn directories(r: &mut Reader<'_>) -> (PathBuf, PathBuf) {
     for key in ["dataDir", "dataLogDir"] {
@@ -59,7 +60,7 @@ pub(super) fn client_address(
     membership: &Membership,
     r: &mut Reader<'_>,
 ) -> Option<ListenAddress> {
-    let own = server_id.and_then(|id| membership.servers.get(&id));
+    let own = server_id.and_then(|id| membership.servers.get(&ServerId(id)));
     if let Some((own, line)) = own.and_then(|own| Some((own, own.client.as_ref()?))) {
         if let Some(from_file) = &from_file {
             let agrees = from_file.port == line.port

@@ -8,8 +8,9 @@ use super::super::diagnostics::{ConfigError, Level};
 use super::super::settings::Reader;
 use super::super::{Config, Ensemble, Membership, Role, membership, release};
 use super::{COUNT, INT, TICKS};
+use crate::ids::ServerId;
 
-pub(super) fn membership(version: u64, standalone_enabled: bool, r: &mut Reader<'_>) -> Membership {
+pub(super) fn membership(version: i64, standalone_enabled: bool, r: &mut Reader<'_>) -> Membership {
     // Asked for by family, so that a test sees that they are read.
     for family in ["server.", "group.", "weight."] {
         let _ = r.family(family);
@@ -91,7 +92,7 @@ fn role(server_id: Option<i64>, membership: &Membership, r: &mut Reader<'_>) -> 
             }
         },
     };
-    let own = server_id.and_then(|id| membership.servers.get(&id));
+    let own = server_id.and_then(|id| membership.servers.get(&ServerId(id)));
     let listed = own.map_or(Role::Participant, |own| own.role);
     if listed != configured
         && let Some(setting) = r.settings.get("peerType")

@@ -117,7 +117,7 @@ fn from_arguments<const N: usize>(
 fn finish(
     source: ConfigSource,
     server_id: Option<i64>,
-    version: u64,
+    version: i64,
     settings: &Settings,
     mut diagnostics: Diagnostics,
 ) -> Result<Loaded, Invalid> {
@@ -201,10 +201,10 @@ fn dynamic_lines(file: &SourceFile, diagnostics: &mut Diagnostics) -> Vec<Given>
 }
 
 /// `zoo.cfg.dynamic.100000000` -> 0x100000000; a name without such an end has version 0.
-fn version_of(file_name: &str) -> u64 {
+fn version_of(file_name: &str) -> i64 {
     let suffix = file_name.rsplit_once('.').map(|(_, suffix)| suffix);
     suffix
-        .and_then(|suffix| u64::from_str_radix(suffix, 16).ok())
+        .and_then(|suffix| i64::from_str_radix(suffix, 16).ok())
         .unwrap_or(0)
 }
 
@@ -239,7 +239,7 @@ fn warn_of_relative(
 }
 
 /// The whole configuration. Goes on after an error, so that one run shows them all.
-fn read(source: ConfigSource, server_id: Option<i64>, version: u64, r: &mut Reader<'_>) -> Config {
+fn read(source: ConfigSource, server_id: Option<i64>, version: i64, r: &mut Reader<'_>) -> Config {
     let (data_dir, data_log_dir) = addresses::directories(r);
     let standalone_enabled = r.boolean("standaloneEnabled", true);
     let membership = cluster::membership(version, standalone_enabled, r);

@@ -1,6 +1,7 @@
 //! Server lines, dynamic files, and the choice between standalone and ensemble.
 
 use super::*;
+use crate::ids::ServerId;
 
 #[test]
 fn a_missing_ensemble_setting_is_told_beside_the_refusal() {
@@ -151,8 +152,8 @@ fn membership_in_canonical_form() {
     assert_eq!(diagnostics.errors, []);
     assert_eq!(
         membership.to_string(),
-        "group.1=1:10\nserver.10=c:1:2:participant;0.0.0.0:2181\nserver.1=a:1:2:participant\n\
-         server.2=b:1:2:observer\nweight.10=0\nversion=0"
+        "server.1=a:1:2:participant\nserver.2=b:1:2:observer\nserver.10=c:1:2:participant;0.0.0.0:2181\n\
+         group.1=1:10\nweight.1=1\nweight.10=0\nversion=0"
     );
     assert!(membership.is_hierarchical());
 }
@@ -200,7 +201,7 @@ fn several_addresses_need_their_switch() {
             "server.1=a:1:2|b:1:2"
         };
         assert_eq!(
-            read_with(text, flags).0.membership.servers[&1]
+            read_with(text, flags).0.membership.servers[&ServerId(1)]
                 .addresses
                 .len(),
             2
