@@ -12,7 +12,6 @@
 
 pub mod log_shape;
 pub mod peer;
-
 pub mod quorum;
 
 use bytes::Bytes;
@@ -206,8 +205,8 @@ pub enum Mark {
     Log(Zxid),
     Cut(Zxid),
     Snapshot(Zxid),
-    SeenConfig(u64),
-    CommittedConfig(u64),
+    SeenConfig(i64),
+    CommittedConfig(i64),
 }
 
 impl Write {
