@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::client::{Client, State, Waiting, put_reply};
+use super::Pipeline;
+use super::client::{Client, State, Waiting, put_reply, reply_xid};
 use super::prep::Group;
 use super::watchers::Firing;
-use super::{Pipeline, reply_xid};
 use crate::ids::SessionId;
 use crate::ops::{self, Applied, WatchTable};
 use crate::proto::client::{ErrorResponse, MultiHeader};

@@ -8,8 +8,9 @@ use std::sync::atomic::Ordering;
 
 use super::admission::held;
 use super::client::{Client, Phase, State, Waiting};
+use super::frames::Batch;
 use super::prep::Request;
-use super::{Batch, Pipeline, wall_ms};
+use super::{Pipeline, wall_ms};
 use crate::ids::{ConnId, SessionId};
 use crate::ops::put;
 use crate::proto::client::{ConnectRequest, ConnectResponse};

@@ -1,0 +1,204 @@
+//! Bytes of a connection to frames, and the frames of a wake-up handled under one look at the tree.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use parking_lot::{MutexGuard, RwLockReadGuard};
+
+use super::Pipeline;
+use super::admission::{Place, Waited};
+use super::client::{Client, Phase, State};
+use super::prep::Prep;
+use super::turn::Turn;
+use crate::ids::ConnId;
+use crate::tree::Tree;
+
+/// What came of the bytes that a connection handed over.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Bytes that are done with; the rest is the beginning of a frame.
+    pub consumed: usize,
+    /// How long the frame that is not complete yet will be, if that is known.
+    pub wanted: usize,
+    /// A complete frame is left that has to wait until fewer requests are in process.
+    pub stalled: bool,
+}
+
+/// The locks that a batch of requests goes through, taken when first needed.
+pub(super) struct Batch<'a> {
+    pub tree: RwLockReadGuard<'a, Tree>,
+    pub prep: Option<MutexGuard<'a, Prep>>,
+    pub now: Instant,
+    /// Wall clock for the transactions, read with the first.
+    pub wall_ms: Option<i64>,
+    pub answered: u64,
+    pub submitted: usize,
+    /// What the throttle gave for the next request.
+    pub place: Option<Place>,
+    /// The requests waited for the throttle before.
+    pub waited: Option<&'a mut Waited>,
+    /// The current request waited for too long.
+    pub too_late: bool,
+}
+
+impl Pipeline {
+    /// Takes the complete frames at the front of `input`, answers what can be answered, and queues the rest.
+    pub fn receive(
+        &self,
+        client: &Arc<Client>,
+        input: &[u8],
+        waited: Option<&mut Waited>,
+    ) -> Received {
+        let mut kicked = None;
+        let received = {
+            let mut batch = Batch {
+                tree: self.tree.read(),
+                prep: None,
+                now: Instant::now(),
+                wall_ms: None,
+                answered: 0,
+                submitted: 0,
+                place: None,
+                waited,
+                too_late: false,
+            };
+            let mut state = client.state();
+            let received = self.take_frames(client, &mut state, &mut batch, input, &mut kicked);
+            drop(state);
+            self.finish_batch(client, batch);
+            received
+        };
+        if let Some(old) = kicked.and_then(|id| self.client(id)) {
+            old.kill();
+        }
+        received
+    }
+
+    fn finish_batch(&self, client: &Client, batch: Batch<'_>) {
+        let Batch {
+            tree,
+            prep,
+            now,
+            answered,
+            submitted,
+            ..
+        } = batch;
+        let last = tree.last_zxid();
+        drop(tree);
+        if let Some(prep) = prep {
+            self.group_bytes
+                .store(prep.group.bytes.len(), Ordering::Relaxed);
+            self.outstanding.fetch_add(submitted, Ordering::Relaxed);
+            drop(prep);
+            self.work.notify_one();
+        }
+        if answered > 0 {
+            let latency_ms = now.elapsed().as_millis() as i64;
+            self.stats.answered(answered, latency_ms);
+            self.stats
+                .metrics
+                .readlatency
+                .record_many(latency_ms, answered);
+            client
+                .stats
+                .answered(answered, latency_ms, last.0, self.now_ms());
+        }
+    }
+
+    fn take_frames<'a>(
+        &'a self,
+        client: &Arc<Client>,
+        state: &mut State,
+        batch: &mut Batch<'a>,
+        input: &[u8],
+        kicked: &mut Option<ConnId>,
+    ) -> Received {
+        let mut rest = input;
+        let mut frames = 0;
+        let mut touched = false;
+        let mut stalled = false;
+        while state.takes_requests() && !state.is_full() && state.phase != Phase::Connecting {
+            let bytes_max = self.settings.frame_bytes_max;
+            let (frame, after) = match jute::frame::split(rest, bytes_max) {
+                Ok(Some(split)) if self.large.has_room(split.0.len()) => split,
+                Ok(None) if !self.announces_too_much(rest) => break,
+                Ok(_) => {
+                    self.reject_large(client, state);
+                    break;
+                }
+                Err(e) => {
+                    tracing::warn!(remote = %client.remote, "closing a connection: {e}");
+                    state.close_in_turn();
+                    break;
+                }
+            };
+            if let Some(throttle) = &self.throttle {
+                let end = input.len() - after.len();
+                match self.turn(throttle, state, batch, frame, end) {
+                    Turn::Now => {}
+                    Turn::Later => {
+                        stalled = true;
+                        break;
+                    }
+                    Turn::Never => {
+                        tracing::info!(remote = %client.remote, "closing a connection: a request of it is stale");
+                        break;
+                    }
+                }
+            }
+            rest = after;
+            frames += 1;
+            if state.phase == Phase::New {
+                self.handshake(client, state, batch, frame, kicked);
+                continue;
+            }
+            if !touched {
+                touched = true;
+                let Some(session) = &state.session else { break };
+                if session.is_closing() {
+                    // Its end is on the way; what comes now is not answered.
+                    rest = &[];
+                    break;
+                }
+                self.sessions.touch(session, self.now_ms());
+            }
+            self.request(client, state, batch, frame);
+        }
+        if frames > 0 {
+            self.stats
+                .metrics
+                .bytes_received_count
+                .add((input.len() - rest.len()) as u64);
+            self.stats.received(frames);
+            client.stats.received.fetch_add(frames, Ordering::Relaxed);
+        }
+        if !state.takes_requests() {
+            // Nothing that comes is looked at any more.
+            rest = &[];
+        }
+        let consumed = input.len() - rest.len();
+        let wanted = match rest.first_chunk::<4>() {
+            Some(len) => (u32::from_be_bytes(*len) as usize).saturating_add(4),
+            None => 4,
+        };
+        Received {
+            consumed,
+            wanted,
+            stalled,
+        }
+    }
+
+    /// Whether the frame that is not complete yet will not fit beside the large ones under way.
+    fn announces_too_much(&self, rest: &[u8]) -> bool {
+        jute::frame::length(rest, self.settings.frame_bytes_max)
+            .is_ok_and(|len| len.is_some_and(|len| !self.large.has_room(len)))
+    }
+
+    #[cold]
+    pub(super) fn reject_large(&self, client: &Client, state: &mut State) {
+        self.stats.metrics.large_requests_rejected.add(1);
+        tracing::warn!(remote = %client.remote, "closing a connection: too many bytes of large requests are under way");
+        state.close_in_turn();
+    }
+}
