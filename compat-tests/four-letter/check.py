@@ -450,8 +450,18 @@ def small_words():
     assert ask("ruok") == "imok"
     assert ask("isro") == "rw"
     lines_match(ask("dirs"), [r"datadir_size: \d+", r"logdir_size: \d+"])
-    for line in ask("hash").splitlines():
-        assert re.fullmatch(r"[0-9a-f]+: \d+", line), line
+
+
+def digests_are_recorded():
+    """Every 128th transaction leaves a line."""
+    with Session(10000) as session:
+        for number in range(130):
+            session.create(f"/digests{number}")
+    lines = ask("hash").splitlines()
+    assert lines
+    for line in lines:
+        zxid, _ = re.fullmatch(r"([0-9a-f]+): (-?\d+)", line).groups()
+        assert int(zxid, 16) % 128 == 0, line
 
 
 def trace_mask():
@@ -539,6 +549,7 @@ GROUPS = {
         a_word_may_come_in_pieces,
         unknown_words_close,
         words_are_frame_lengths_in_a_session,
+        digests_are_recorded,
     ],
     "some-words": [refused_words],
     "read-only-mode": [isro_is_allowed],

@@ -39,10 +39,6 @@ const ABSENT: &[(Feature, &str)] = &[
         "reads are answered from memory, without a cache of responses",
     ),
     (
-        Feature::TreeDigest,
-        "the digest of the tree is not computed in this release",
-    ),
-    (
         Feature::QueuePoll,
         "flushDelay alone says how long a group commit waits",
     ),

@@ -2,7 +2,7 @@
 
 use super::{close_session, create, create_session, delete, multi, quota, set_acl, set_data};
 use crate::ids::SessionId;
-use crate::proto::txn::{ErrorTxn, TxnHeader};
+use crate::proto::txn::{ErrorTxn, TxnDigest, TxnHeader};
 use crate::proto::{ErrorCode, OpCode, Stat};
 use crate::tree::acl::AclList;
 use crate::tree::{NodeId, Tree, path};
@@ -81,15 +81,17 @@ pub fn apply<'a>(
         zxid: header.zxid,
         time: header.time,
     };
-    let applied = apply_one(&mut cx, header.op, body)?;
-    tree.set_last_zxid(crate::ids::Zxid(header.zxid));
+    let applied = apply_one(&mut cx, header.op, &mut body)?;
+    let digest: Option<TxnDigest> = jute::read(&mut body).ok();
+    tree.finish_txn(crate::ids::Zxid(header.zxid), digest);
     Ok((header, applied))
 }
 
+/// Takes the record off the front of `body`: a digest may stand behind it.
 pub(super) fn apply_one<'a>(
     cx: &mut Apply<'_, impl Observer>,
     op: OpCode,
-    body: &'a [u8],
+    body: &mut &'a [u8],
 ) -> Result<Applied<'a>, jute::Error> {
     match op {
         OpCode::CREATE | OpCode::CREATE2 | OpCode::CREATE_CONTAINER | OpCode::CREATE_TTL => {
@@ -103,7 +105,7 @@ pub(super) fn apply_one<'a>(
         OpCode::CREATE_SESSION => create_session::apply(cx, body),
         OpCode::CLOSE_SESSION => close_session::apply(cx, body),
         OpCode::ERROR => {
-            let txn: ErrorTxn = jute::from_slice(body)?;
+            let txn: ErrorTxn = jute::read(body)?;
             Ok(Applied::Error(txn.err))
         }
         other => Err(serde::de::Error::custom(format_args!(

@@ -1,7 +1,7 @@
 //! create, create2, createContainer and createTTL, alone and in a multi.
 
 use super::apply::{Applied, Apply};
-use super::pending::Change;
+use super::pending::{Change, Effect};
 use super::write::{WriteContext, put_acl};
 use super::{Observer, put, quota, required};
 use crate::auth::perm;
@@ -137,10 +137,11 @@ pub(super) fn check(
         }
     }
     parent.cversion = parent_cversion;
+    parent.pzxid = ctx.zxid;
     parent.children += 1;
-    ctx.pending.put(ctx.zxid, parent_path, parent);
-    ctx.pending
-        .put(ctx.zxid, path, Change::new_node(kind, acl, data_len));
+    ctx.promise(parent_path, parent, Effect::Numbers);
+    let node = Change::new_node(kind, acl, data_len, ctx.zxid, ctx.time);
+    ctx.promise(path, node, Effect::Data(data));
     Ok(op)
 }
 
@@ -156,11 +157,11 @@ struct New<'a> {
 pub(super) fn apply<'a>(
     cx: &mut Apply<'_, impl Observer>,
     op: OpCode,
-    body: &'a [u8],
+    body: &mut &'a [u8],
 ) -> Result<Applied<'a>, jute::Error> {
     let new = match op {
         OpCode::CREATE_CONTAINER => {
-            let txn: CreateContainerTxn<'a> = jute::from_slice(body)?;
+            let txn: CreateContainerTxn<'a> = jute::read(body)?;
             New {
                 path: txn.path,
                 data: txn.data,
@@ -170,7 +171,7 @@ pub(super) fn apply<'a>(
             }
         }
         OpCode::CREATE_TTL => {
-            let txn: CreateTtlTxn<'a> = jute::from_slice(body)?;
+            let txn: CreateTtlTxn<'a> = jute::read(body)?;
             New {
                 path: txn.path,
                 data: txn.data,
@@ -180,7 +181,7 @@ pub(super) fn apply<'a>(
             }
         }
         _ => {
-            let txn: CreateTxn<'a> = jute::from_slice(body)?;
+            let txn: CreateTxn<'a> = jute::read(body)?;
             New {
                 path: txn.path,
                 data: txn.data,

@@ -13,9 +13,9 @@ pub(super) fn check(body: &[u8], out: &mut Vec<u8>) -> Result<OpCode, ErrorCode>
 
 pub(super) fn apply<'a>(
     cx: &mut Apply<'_, impl Observer>,
-    body: &'a [u8],
+    body: &mut &'a [u8],
 ) -> Result<Applied<'a>, jute::Error> {
-    let txn: CreateSessionTxn = jute::from_slice(body)?;
+    let txn: CreateSessionTxn = jute::read(body)?;
     cx.tree.add_session(cx.session, txn.time_out);
     Ok(Applied::Nothing)
 }

@@ -1,7 +1,7 @@
 //! delete, and the removal of empty containers and outdated TTL nodes.
 
 use super::apply::{Applied, Apply};
-use super::pending::Change;
+use super::pending::{Change, Effect};
 use super::write::{WriteContext, next_version};
 use super::{Observer, put, required};
 use crate::auth::perm;
@@ -78,17 +78,18 @@ pub(super) fn promise(
     node: Change,
 ) -> Result<(), ErrorCode> {
     let mut parent = ctx.node(parent_path)?;
+    parent.pzxid = ctx.zxid;
     parent.children -= 1;
-    ctx.pending.put(ctx.zxid, parent_path, parent);
-    ctx.pending.delete(ctx.zxid, path, node);
+    ctx.promise(parent_path, parent, Effect::Numbers);
+    ctx.promise(path, node, Effect::Gone);
     Ok(())
 }
 
 pub(super) fn apply<'a>(
     cx: &mut Apply<'_, impl Observer>,
-    body: &'a [u8],
+    body: &mut &'a [u8],
 ) -> Result<Applied<'a>, jute::Error> {
-    let txn: DeleteTxn<'_> = jute::from_slice(body)?;
+    let txn: DeleteTxn<'_> = jute::read(body)?;
     Ok(match cx.delete(txn.path.or_empty()) {
         Ok(()) => Applied::Nothing,
         Err(code) => Applied::Error(code),

@@ -21,6 +21,8 @@ pub mod read;
 mod reconfig;
 mod set_acl;
 mod set_data;
+#[cfg(test)]
+mod tests;
 pub mod watches;
 mod write;
 

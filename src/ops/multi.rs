@@ -178,17 +178,16 @@ fn check_one(
 /// A multi with one failed entry does nothing: every entry then reports an error, 0 before the failed one.
 pub(super) fn apply<'a>(
     cx: &mut Apply<'_, impl Observer>,
-    body: &'a [u8],
+    body: &mut &'a [u8],
 ) -> Result<Applied<'a>, jute::Error> {
-    let mut rest = body;
-    let count: i32 = jute::read(&mut rest)?;
     let failed = has_failed(body)?;
+    let count: i32 = jute::read(body)?;
     let mut results = Vec::new();
     let mut behind = false;
     for _ in 0..count {
-        let op: OpCode = jute::read(&mut rest)?;
-        let record: Record<'a> = jute::read(&mut rest)?;
-        let record = record.0;
+        let op: OpCode = jute::read(body)?;
+        let record: Record<'a> = jute::read(body)?;
+        let record = &mut { record.0 };
         if !failed {
             results.push((op, apply_one(cx, op, record)?));
         } else if op == OpCode::ERROR {
@@ -206,8 +205,8 @@ pub(super) fn apply<'a>(
     Ok(Applied::Multi(results))
 }
 
-fn has_failed(body: &[u8]) -> Result<bool, jute::Error> {
-    let txn: MultiTxn<'_> = jute::from_slice(body)?;
+fn has_failed(mut body: &[u8]) -> Result<bool, jute::Error> {
+    let txn: MultiTxn<'_> = jute::read(&mut body)?;
     Ok(txn.txns.iter().any(|t| t.op == OpCode::ERROR))
 }
 

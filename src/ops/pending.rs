@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 
 use crate::ids::SessionId;
 use crate::tree::acl::AclList;
+use crate::tree::digest::{self, NodeDigest, Numbers};
 use crate::tree::{Kind, Tree, path};
 
 /// A node as it will be once everything before is applied.
@@ -24,12 +25,18 @@ pub struct Change {
     pub children: u32,
     pub data_len: usize,
     pub acl: AclList,
+    czxid: i64,
+    pub mzxid: i64,
+    pub pzxid: i64,
+    ctime: i64,
+    pub mtime: i64,
+    digest: NodeDigest,
 }
 
 impl Change {
-    pub fn new_node(kind: Kind, acl: AclList, data_len: usize) -> Change {
+    pub fn new_node(kind: Kind, acl: AclList, data_len: usize, zxid: i64, time: i64) -> Change {
         Change {
-            zxid: 0,
+            zxid,
             exists: true,
             kind,
             version: 0,
@@ -38,16 +45,54 @@ impl Change {
             children: 0,
             data_len,
             acl,
+            czxid: zxid,
+            mzxid: zxid,
+            pzxid: zxid,
+            ctime: time,
+            mtime: time,
+            digest: NodeDigest::default(),
         }
     }
+
+    fn numbers(&self) -> Numbers {
+        Numbers {
+            czxid: self.czxid,
+            mzxid: self.mzxid,
+            pzxid: self.pzxid,
+            ctime: self.ctime,
+            mtime: self.mtime,
+            version: self.version,
+            cversion: self.cversion,
+            aversion: self.aversion,
+            owner: self.kind.owner(),
+        }
+    }
+}
+
+/// What a change means for the digest of the tree.
+#[derive(Clone, Copy)]
+pub enum Effect<'a> {
+    /// Path and data are these.
+    Data(Option<&'a [u8]>),
+    /// Path and data are what they were.
+    Numbers,
+    Gone,
 }
 
 #[derive(Default)]
 pub struct Pending {
     changes: HashMap<Arc<str>, Change, RandomState>,
     order: VecDeque<(i64, Arc<str>)>,
-    /// While a multi is judged: what its operations replaced, newest last.
-    undo: Option<Vec<(Arc<str>, Option<Change>)>>,
+    /// While a multi is judged.
+    undo: Option<Undo>,
+    /// The tree's digest once everything before is applied; means nothing while there are no changes.
+    digest: u64,
+}
+
+struct Undo {
+    /// What the operations replaced, newest last.
+    replaced: Vec<(Arc<str>, Option<Change>)>,
+    digest: u64,
 }
 
 impl Pending {
@@ -70,11 +115,48 @@ impl Pending {
             children: node.child_count(),
             data_len: node.data_len(),
             acl: tree.acl(node).clone(),
+            czxid: node.czxid,
+            mzxid: node.mzxid,
+            pzxid: node.pzxid(),
+            ctime: node.ctime,
+            mtime: node.mtime,
+            digest: node.digest(),
+        })
+    }
+
+    /// The tree's digest once everything is applied; `None` where digests are off.
+    pub fn digest(&self, tree: &Tree) -> Option<u64> {
+        let now = tree.digest_sum()?;
+        Some(if self.order.is_empty() {
+            now
+        } else {
+            self.digest
         })
     }
 
     /// The root has one entry, whether it was named "" or "/".
-    pub fn put(&mut self, zxid: i64, path: &str, mut change: Change) {
+    pub fn put(
+        &mut self,
+        tree: &Tree,
+        zxid: i64,
+        path: &str,
+        mut change: Change,
+        effect: Effect<'_>,
+    ) {
+        if let Some(before) = self.digest(tree)
+            && digest::counts(path)
+        {
+            let old = change.digest.value();
+            change.digest = match effect {
+                Effect::Data(data) => NodeDigest::of_body(path, data).with(&change.numbers()),
+                Effect::Numbers => change.digest.with(&change.numbers()),
+                Effect::Gone => NodeDigest::default(),
+            };
+            self.digest = before.wrapping_sub(old).wrapping_add(change.digest.value());
+        } else {
+            self.digest = self.digest(tree).unwrap_or(0);
+        }
+        change.exists = !matches!(effect, Effect::Gone);
         change.zxid = zxid;
         let path = path::shown(path);
         let key = match self.changes.get_key_value(path) {
@@ -83,18 +165,16 @@ impl Pending {
         };
         let old = self.changes.insert(key.clone(), change);
         if let Some(undo) = &mut self.undo {
-            undo.push((key.clone(), old));
+            undo.replaced.push((key.clone(), old));
         }
         self.order.push_back((zxid, key));
     }
 
-    pub fn delete(&mut self, zxid: i64, path: &str, mut change: Change) {
-        change.exists = false;
-        self.put(zxid, path, change);
-    }
-
     pub fn begin(&mut self) {
-        self.undo = Some(Vec::new());
+        self.undo = Some(Undo {
+            replaced: Vec::new(),
+            digest: self.digest,
+        });
     }
 
     pub fn keep(&mut self) {
@@ -103,7 +183,9 @@ impl Pending {
 
     /// Takes everything back since [`Pending::begin`].
     pub fn roll_back(&mut self) {
-        for (path, old) in self.undo.take().unwrap_or_default().into_iter().rev() {
+        let Some(undo) = self.undo.take() else { return };
+        self.digest = undo.digest;
+        for (path, old) in undo.replaced.into_iter().rev() {
             self.order.pop_back();
             match old {
                 Some(change) => self.changes.insert(path, change),

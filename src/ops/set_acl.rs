@@ -1,6 +1,7 @@
 //! setACL.
 
 use super::apply::{Applied, Apply};
+use super::pending::Effect;
 use super::write::{WriteContext, next_version, put_acl};
 use super::{Observer, put, valid_path};
 use crate::auth::perm;
@@ -24,15 +25,15 @@ pub(super) fn check(
     put_acl(out, &acl);
     put(out, &node.aversion);
     node.acl = acl;
-    ctx.pending.put(ctx.zxid, path, node);
+    ctx.promise(path, node, Effect::Numbers);
     Ok(OpCode::SET_ACL)
 }
 
 pub(super) fn apply<'a>(
     cx: &mut Apply<'_, impl Observer>,
-    body: &'a [u8],
+    body: &mut &'a [u8],
 ) -> Result<Applied<'a>, jute::Error> {
-    let txn: SetAclTxn<'_> = jute::from_slice(body)?;
+    let txn: SetAclTxn<'_> = jute::read(body)?;
     let Some(id) = cx.tree.find(txn.path.or_empty()) else {
         return Ok(Applied::Error(ErrorCode::NO_NODE));
     };

@@ -1,6 +1,7 @@
 //! setData.
 
 use super::apply::{Applied, Apply};
+use super::pending::Effect;
 use super::write::{WriteContext, next_version};
 use super::{Observer, put, quota, valid_path};
 use crate::auth::perm;
@@ -21,18 +22,20 @@ pub(super) fn check(
     quota::check_set(ctx, path, node.data_len, data_len)?;
     node.version = next_version(node.version, request.version)?;
     node.data_len = data_len;
+    node.mzxid = ctx.zxid;
+    node.mtime = ctx.time;
     put(out, &request.path);
     put(out, &request.data);
     put(out, &node.version);
-    ctx.pending.put(ctx.zxid, path, node);
+    ctx.promise(path, node, Effect::Data(request.data.as_bytes()));
     Ok(OpCode::SET_DATA)
 }
 
 pub(super) fn apply<'a>(
     cx: &mut Apply<'_, impl Observer>,
-    body: &'a [u8],
+    body: &mut &'a [u8],
 ) -> Result<Applied<'a>, jute::Error> {
-    let txn: SetDataTxn<'_> = jute::from_slice(body)?;
+    let txn: SetDataTxn<'_> = jute::read(body)?;
     let path = txn.path.or_empty();
     let Some(id) = cx.tree.find(path) else {
         return Ok(Applied::Error(ErrorCode::NO_NODE));

@@ -1,6 +1,6 @@
 //! Requests that change something become transactions here: the bytes that are logged, proposed and applied.
 
-use super::pending::{Change, Pending};
+use super::pending::{Change, Effect, Pending};
 use super::{
     Rules, close_session, create, create_session, delete, multi, put, reconfig, set_acl, set_data,
 };
@@ -9,10 +9,10 @@ use crate::ids::SessionId;
 use crate::proto::client::{
     CreateRequest, CreateTtlRequest, DeleteRequest, ReconfigRequest, SetAclRequest, SetDataRequest,
 };
-use crate::proto::txn::{ErrorTxn, TxnHeader};
+use crate::proto::txn::{ErrorTxn, TxnDigest, TxnHeader};
 use crate::proto::{Acl, ErrorCode, OpCode};
-use crate::tree::Tree;
 use crate::tree::acl::{self, AclList};
+use crate::tree::{Tree, digest};
 
 /// Everything that a check may look at.
 pub struct WriteContext<'a> {
@@ -35,6 +35,11 @@ impl WriteContext<'_> {
 
     pub(super) fn node(&self, path: &str) -> Result<Change, ErrorCode> {
         self.pending.get(self.tree, path).ok_or(ErrorCode::NO_NODE)
+    }
+
+    /// Later requests see the node like this.
+    pub(super) fn promise(&mut self, path: &str, change: Change, effect: Effect<'_>) {
+        self.pending.put(self.tree, self.zxid, path, change, effect);
     }
 
     pub(super) fn allow(&self, node: &Change, perm: i32) -> Result<(), ErrorCode> {
@@ -139,6 +144,16 @@ pub fn write(
         put(out, &ErrorTxn { err });
     }
     out[start + TYPE_AT..start + TYPE_AT + 4].copy_from_slice(&op.0.to_be_bytes());
+    // Behind a closeSession without its list of paths, readers would take it for that list.
+    if let Some(sum) = ctx.pending.digest(ctx.tree)
+        && (op != OpCode::CLOSE_SESSION || ctx.rules.close_session_lists_paths)
+    {
+        let digest = TxnDigest {
+            version: digest::VERSION,
+            tree_digest: sum as i64,
+        };
+        put(out, &digest);
+    }
     Written::Txn
 }
 

@@ -29,9 +29,11 @@ pub struct Restoring {
 }
 
 impl Restoring {
-    pub fn new(extended_types: bool) -> Restoring {
+    /// `digest`: whether the tree keeps one.
+    pub fn new(extended_types: bool, digest: bool) -> Restoring {
+        let tree = Tree::bare(extended_types);
         Restoring {
-            tree: Tree::bare(extended_types),
+            tree: if digest { tree } else { tree.without_digest() },
             nodes: 0,
         }
     }
@@ -77,7 +79,9 @@ impl Restore for Restoring {
     fn marker(&mut self, zxid: i64) {
         if self.nodes == 0 {
             // Nothing was ever stored: the log, if there is one, begins with a new tree.
-            self.tree = Tree::new(self.tree.extended_types());
+            let new = Tree::new(self.tree.extended_types());
+            let digest = self.tree.digest().is_some();
+            self.tree = if digest { new } else { new.without_digest() };
         } else {
             self.tree.restored(Zxid(zxid));
             ops::retally_quotas(&mut self.tree);

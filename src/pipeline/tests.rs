@@ -96,6 +96,8 @@ impl Rig {
         let mut group = Group::default();
         std::mem::swap(&mut self.pipeline.prep.lock().group, &mut group);
         self.pipeline.finalize(&mut group);
+        let mismatches = self.pipeline.tree().digest().map(|d| d.mismatches());
+        assert_eq!(mismatches, Some(0));
         group.txns.len()
     }
 

@@ -55,7 +55,7 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
     let settings = settings(config);
     let listen = listen_settings(config)?;
 
-    let mut restoring = Restoring::new(config.extended_types_enabled);
+    let mut restoring = Restoring::new(config.extended_types_enabled, config.tree_digest_enabled);
     let storage_config = StorageConfig {
         data_log_dir: config.data_log_dir.clone(),
         force_sync: config.force_sync,

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use crate::admin::four_letter::{
     self, Answer, ConfigView, ConnectionBucket, ConnectionSession, ConnectionView, ExpiryBucket,
@@ -30,6 +30,8 @@ pub struct Status {
     pub data_dir: PathBuf,
     pub data_log_dir: PathBuf,
     trace_mask: AtomicI64,
+    /// Mismatches of the tree's digest that the metric has already.
+    mismatches: AtomicU64,
 }
 
 impl Status {
@@ -49,6 +51,7 @@ impl Status {
             data_dir,
             data_log_dir,
             trace_mask: AtomicI64::new(TRACE_MASK),
+            mismatches: AtomicU64::new(0),
         }
     }
 
@@ -151,6 +154,12 @@ impl StatusSource for Status {
     }
 
     fn metrics(&self) -> &Metrics {
+        let tree = self.pipeline.tree();
+        let seen = tree.digest().map_or(0, |digest| digest.mismatches());
+        let told = self.mismatches.swap(seen, Ordering::Relaxed);
+        // A tree that was replaced counts from zero.
+        let new = seen.checked_sub(told).unwrap_or(seen);
+        self.metrics.digest_mismatches_count.add(new);
         &self.metrics
     }
 
@@ -275,6 +284,11 @@ impl StatusSource for Status {
                 }
             }
         }
+    }
+
+    fn digests(&self) -> Vec<(i64, u64)> {
+        let tree = self.pipeline.tree();
+        tree.digest().map_or(Vec::new(), |d| d.records().collect())
     }
 
     fn reset_connections(&self) {

@@ -7,6 +7,7 @@
 #![deny(clippy::disallowed_methods)]
 
 pub mod acl;
+pub mod digest;
 mod index;
 mod node;
 pub mod path;
@@ -21,9 +22,11 @@ use hashbrown::{HashMap, HashSet};
 
 use crate::ids::{SessionId, Zxid};
 use crate::proto::Stat;
+use crate::proto::txn::TxnDigest;
 use acl::{AclList, AclTable};
+use digest::{NodeDigest, TreeDigest};
 use index::PathIndex;
-use node::{Dir, FLAG_DIRTY, Slab};
+use node::{Dir, FLAG_COUNTS, FLAG_DIRTY, Slab};
 pub use node::{Kind, Node, NodeId, TTL_MS_MAX};
 use quota::QuotaIndex;
 
@@ -65,6 +68,8 @@ pub struct Tree {
     /// `extendedTypesEnabled`.
     extended_types: bool,
     bytes: u64,
+    /// `None`: `digest.enabled` is off.
+    digest: Option<TreeDigest>,
     changes: Changes,
 }
 
@@ -104,10 +109,19 @@ impl Tree {
         }
         // Upstream's constructor counts the children of "/zookeeper" but not "/zookeeper" itself.
         tree.dir_mut(NodeId::ROOT).cversion = 0;
+        tree.rehash(NodeId::ROOT);
         if let Some(id) = tree.find("/zookeeper") {
             tree.dir_mut(id).cversion = 0;
+            tree.rehash(id);
         }
         tree
+    }
+
+    /// The same tree without a digest, for `digest.enabled=false`.
+    #[must_use]
+    pub fn without_digest(mut self) -> Tree {
+        self.digest = None;
+        self
     }
 
     /// The root alone: what a stored tree is read into.
@@ -133,10 +147,14 @@ impl Tree {
             last: Zxid::ZERO,
             extended_types,
             bytes: 0,
+            digest: Some(TreeDigest::default()),
             changes: Changes::default(),
         };
+        root.flags |= FLAG_COUNTS;
+        root.digest = NodeDigest::of_body("", Some(b""));
         let id = tree.slab.insert(root);
         assert_eq!(id, NodeId::ROOT);
+        tree.rehash(id);
         tree.mark(id);
         tree
     }
@@ -287,6 +305,27 @@ impl Tree {
         self.last = zxid;
     }
 
+    /// `None` where it is switched off.
+    pub fn digest(&self) -> Option<&TreeDigest> {
+        self.digest.as_ref()
+    }
+
+    /// The sum over all nodes; `None` where it is switched off.
+    pub fn digest_sum(&self) -> Option<u64> {
+        self.digest.as_ref().map(|d| d.sum)
+    }
+
+    /// A transaction is applied as a whole; it may say what the digest has to be now.
+    pub fn finish_txn(&mut self, zxid: Zxid, expected: Option<TxnDigest>) {
+        self.last = zxid;
+        if let Some(digest) = &mut self.digest {
+            digest.record(zxid.0);
+            if let Some(expected) = expected {
+                digest.compare(zxid.0, expected);
+            }
+        }
+    }
+
     pub fn extended_types(&self) -> bool {
         self.extended_types
     }
@@ -345,6 +384,7 @@ impl Tree {
         node.owner = new.kind.owner();
         node.acl = self.acls.take(new.acl);
         let id = self.insert(parent, new.path, node);
+        self.rehash(id);
         self.raise_cversion(parent, new.parent_cversion, new.zxid);
         self.mark(id);
         Ok(id)
@@ -356,6 +396,9 @@ impl Tree {
         self.index.remove(hash, id);
         let node = self.slab.remove(id);
         self.bytes -= (path.len() + node.data_len()) as u64;
+        if let Some(digest) = &mut self.digest {
+            digest.sum = digest.sum.wrapping_sub(node.digest.value());
+        }
         if node.prev == NodeId::NONE {
             self.dir_mut(node.parent).first = node.next;
         } else {
@@ -368,6 +411,7 @@ impl Tree {
         dir.count -= 1;
         dir.pzxid = dir.pzxid.max(zxid);
         dir.listing.take();
+        self.rehash(node.parent);
         self.mark(node.parent);
         self.acls.give_back(node.acl);
         match self.kind(&node) {
@@ -399,19 +443,26 @@ impl Tree {
         zxid: i64,
         time: i64,
     ) {
-        self.replace_data(id, data);
+        self.put_data(id, data);
         let node = self.slab.get_mut(id);
         node.version = version;
         node.mzxid = zxid;
         node.mtime = time;
+        self.rehash(id);
     }
 
     /// New data and nothing else: a quota's usage changes without a trace in its stat.
     pub fn replace_data(&mut self, id: NodeId, data: Option<&[u8]>) {
+        self.put_data(id, data);
+        self.rehash(id);
+    }
+
+    fn put_data(&mut self, id: NodeId, data: Option<&[u8]>) {
         let node = self.slab.get_mut(id);
         let old = node.data_len();
         node.set_data(data);
         self.bytes = self.bytes + node.data_len() as u64 - old as u64;
+        self.hash_body(id);
         self.mark(id);
     }
 
@@ -421,6 +472,7 @@ impl Tree {
         let old = std::mem::replace(&mut node.acl, new);
         node.aversion = aversion;
         self.acls.give_back(old);
+        self.rehash(id);
         self.mark(id);
     }
 
@@ -445,8 +497,48 @@ impl Tree {
         if wanted > dir.cversion {
             dir.cversion = wanted;
             dir.pzxid = zxid;
+            self.rehash(parent);
         }
         self.mark(parent);
+    }
+
+    /// Path or data of a node are new.
+    fn hash_body(&mut self, id: NodeId) {
+        let node = self.slab.get(id);
+        if self.digest.is_none() || node.flags & FLAG_COUNTS == 0 {
+            return;
+        }
+        let body = match (id != NodeId::ROOT)
+            .then(|| self.dir(node.parent))
+            .flatten()
+        {
+            Some(parent) => {
+                NodeDigest::of_pieces([parent.path.as_bytes(), b"/", node.name_and_data()])
+            }
+            None => NodeDigest::of_body("", node.data()),
+        };
+        let value = node.digest.value();
+        if let Some(digest) = &mut self.digest {
+            digest.sum = digest.sum.wrapping_sub(value);
+        }
+        self.slab.get_mut(id).digest = body;
+    }
+
+    /// Anything of a node that its digest covers has changed.
+    fn rehash(&mut self, id: NodeId) {
+        let Some(digest) = &mut self.digest else {
+            return;
+        };
+        let node = self.slab.get_mut(id);
+        if node.flags & FLAG_COUNTS == 0 {
+            return;
+        }
+        let new = node.digest.with(&node.numbers());
+        digest.sum = digest
+            .sum
+            .wrapping_sub(node.digest.value())
+            .wrapping_add(new.value());
+        node.digest = new;
     }
 
     /// Links a complete node below its parent and into every index.
@@ -457,6 +549,10 @@ impl Tree {
         let first = self.dir_mut(parent).first;
         node.parent = parent;
         node.next = first;
+        if self.digest.is_some() && digest::counts(path) {
+            node.flags |= FLAG_COUNTS;
+            node.digest = NodeDigest::of_body(path, node.data());
+        }
         let id = self.slab.insert(node);
         if first != NodeId::NONE {
             self.slab.get_mut(first).prev = id;

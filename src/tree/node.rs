@@ -5,6 +5,8 @@
 
 use std::sync::OnceLock;
 
+use super::digest::{NodeDigest, Numbers};
+
 /// Index into the slab. Reused after a node is gone, so it is only as good as the lock it was found under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub(super) u32);
@@ -70,6 +72,7 @@ pub struct Node {
     pub(super) next: NodeId,
     pub(super) prev: NodeId,
     pub(super) flags: u8,
+    pub(super) digest: NodeDigest,
     /// Name, then data, in one allocation.
     buf: Box<[u8]>,
     pub(super) dir: Option<Box<Dir>>,
@@ -94,6 +97,8 @@ pub(super) const FLAG_NULL_DATA: u8 = 1;
 pub(super) const FLAG_DIRTY: u8 = 2;
 /// The slot is in use.
 pub(super) const FLAG_LIVE: u8 = 4;
+/// Part of the tree's digest.
+pub(super) const FLAG_COUNTS: u8 = 8;
 
 impl Node {
     pub(super) fn new(name: &str, data: Option<&[u8]>) -> Node {
@@ -111,6 +116,7 @@ impl Node {
             next: NodeId::NONE,
             prev: NodeId::NONE,
             flags: FLAG_LIVE,
+            digest: NodeDigest::default(),
             buf: Box::default(),
             dir: None,
         };
@@ -138,6 +144,10 @@ impl Node {
 
     pub fn data(&self) -> Option<&[u8]> {
         (self.flags & FLAG_NULL_DATA == 0).then(|| &self.buf[self.name_len as usize..])
+    }
+
+    pub(super) fn name_and_data(&self) -> &[u8] {
+        &self.buf
     }
 
     pub fn data_len(&self) -> usize {
@@ -169,6 +179,25 @@ impl Node {
 
     pub fn pzxid(&self) -> i64 {
         self.dir.as_ref().map_or(self.czxid, |d| d.pzxid)
+    }
+
+    /// What the digest covers besides path and data.
+    pub fn numbers(&self) -> Numbers {
+        Numbers {
+            czxid: self.czxid,
+            mzxid: self.mzxid,
+            pzxid: self.pzxid(),
+            ctime: self.ctime,
+            mtime: self.mtime,
+            version: self.version,
+            cversion: self.cversion(),
+            aversion: self.aversion,
+            owner: self.owner,
+        }
+    }
+
+    pub fn digest(&self) -> NodeDigest {
+        self.digest
     }
 }
 

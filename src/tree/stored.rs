@@ -77,6 +77,7 @@ impl Tree {
     pub fn restore_node(&mut self, path: &str, stored: StoredNode<'_>) -> Result<(), String> {
         let id = if path == "/" {
             self.slab.get_mut(NodeId::ROOT).set_data(stored.data);
+            self.hash_body(NodeId::ROOT);
             NodeId::ROOT
         } else {
             let (parent_path, name) =
@@ -108,6 +109,7 @@ impl Tree {
             dir.cversion = stored.cversion;
             dir.pzxid = stored.pzxid;
         }
+        self.rehash(id);
         Ok(())
     }
 

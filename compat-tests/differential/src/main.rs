@@ -270,6 +270,12 @@ fn compare_generated(arguments: &Arguments) -> Result<()> {
             note(arguments, &mut found, last, seed, Some(small));
         }
         operations += sent;
+        if let Some(d) = mismatches(&pair)? {
+            failed += 1;
+            note(arguments, &mut found, d, arguments.seed, None);
+        } else {
+            passed += 1;
+        }
         eprintln!(
             "{}: {sent} operations, {:.0} s so far",
             profile.name,
@@ -296,6 +302,21 @@ fn compare_generated(arguments: &Arguments) -> Result<()> {
     ensure!(failed == 0, "the servers differ");
     ensure!(complete, "operations were not covered");
     Ok(())
+}
+
+/// What a server promised of its tree with each transaction was so. Java's prep is known to promise wrongly in
+/// cases that only a test comes upon.
+fn mismatches(pair: &Pair) -> Result<Option<Difference>> {
+    for server in [&pair.left, &pair.right] {
+        let count = server.digest_mismatches()?;
+        if count > 0 && server.kind != "java" {
+            return Ok(Some(Difference {
+                signature: "digests of the tree differ from those in the transactions".to_owned(),
+                report: format!("  {count} times\n"),
+            }));
+        }
+    }
+    Ok(None)
 }
 
 /// The tree of a new server, before anything is level.

@@ -3,13 +3,13 @@
 use crate::admin::Admin;
 use crate::profile::{COMMON, JVMFLAGS, Profile};
 use anyhow::{Context, Result, ensure};
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 pub struct Server {
-    kind: String,
+    pub kind: String,
     starter: PathBuf,
     directory: PathBuf,
     profile: Profile,
@@ -84,6 +84,17 @@ impl Server {
         };
         ensure!(child.try_wait()?.is_none(), "{} ended by itself", self.kind);
         Ok(())
+    }
+
+    /// How many transactions said something else of the tree than the server found when it applied them.
+    pub fn digest_mismatches(&self) -> Result<u64> {
+        const NAME: &str = "zk_digest_mismatches_count\t";
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.write_all(b"mntr")?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        let count = text.lines().find_map(|line| line.strip_prefix(NAME));
+        Ok(count.context("mntr tells no mismatches")?.trim().parse()?)
     }
 
     fn stop(&mut self) {

@@ -5,7 +5,6 @@
 
 use super::Feature::{
     AdminServer, Audit, JavaFiles, Metrics, QueuePoll, ResponseCache, Sasl, ThrottleShutdown, Tls,
-    TreeDigest,
 };
 use super::{Feature, Key, Property, Verdict};
 
@@ -110,7 +109,7 @@ pub static KEYS: &[Key] = &[
     prop("maxBatchSize"),
     prop("datadir.autocreate"),
     prop("db.autocreate").ensemble(),
-    prop("digest.enabled").of(TreeDigest),
+    prop("digest.enabled"),
     prop("closeSessionTxn.enabled"),
     prop("jute.maxbuffer").named(&["jute.maxbuffer"]),
     prop("jute.maxbuffer.extrasize")

@@ -1,0 +1,246 @@
+//! What prep says the tree's digest will be, against what it is when the transactions are applied some time later.
+
+#![allow(clippy::unwrap_used)]
+
+use super::pending::Pending;
+use super::*;
+use crate::auth::AuthSettings;
+use crate::ids::SessionId;
+use crate::proto::client::{
+    CheckVersionRequest, CreateRequest, DeleteRequest, MultiHeader, SetAclRequest, SetDataRequest,
+};
+use crate::proto::txn::{CreateSessionTxn, TxnDigest, TxnHeader};
+use crate::proto::{Acl, Id};
+use crate::tree::{NodeId, Tree, digest};
+use jute::{Buffer, Text};
+use proptest::prelude::*;
+use std::collections::VecDeque;
+
+/// Prep and, some transactions behind it, the tree.
+struct Server {
+    tree: Tree,
+    pending: Pending,
+    rules: Rules,
+    zxid: i64,
+    waiting: VecDeque<Vec<u8>>,
+}
+
+impl Server {
+    fn new(tree: Tree) -> Server {
+        Server {
+            tree,
+            pending: Pending::default(),
+            rules: Rules {
+                providers: Providers::new(AuthSettings::default()).unwrap(),
+                extended_types: true,
+                enforce_quota: false,
+                close_session_lists_paths: true,
+                reconfig_enabled: false,
+            },
+            zxid: 0,
+            waiting: VecDeque::new(),
+        }
+    }
+
+    fn submit(&mut self, session: i64, op: OpCode, body: &[u8]) {
+        self.zxid += 1;
+        let mut txn = Vec::new();
+        let mut ctx = WriteContext {
+            tree: &self.tree,
+            pending: &mut self.pending,
+            rules: &self.rules,
+            session: SessionId(session),
+            session_error: None,
+            ids: &[],
+            zxid: self.zxid,
+            time: 1_700_000_000_000 + self.zxid,
+        };
+        assert_eq!(write(&mut ctx, 1, op, body, &mut txn), Written::Txn);
+        self.waiting.push_back(txn);
+    }
+
+    fn apply(&mut self, count: usize) {
+        for _ in 0..count {
+            let Some(txn) = self.waiting.pop_front() else {
+                return;
+            };
+            let (header, _) = apply(&mut self.tree, &txn, &mut Unwatched).unwrap();
+            self.pending.applied(header.zxid);
+        }
+    }
+}
+
+/// The sum over all nodes, from nothing.
+fn recount(tree: &Tree) -> u64 {
+    tree.all()
+        .map(|(id, node)| {
+            let path = tree.path_of(id);
+            if !digest::counts(&path) {
+                return 0;
+            }
+            let body = digest::NodeDigest::of_body(&path, node.data());
+            body.with(&node.numbers()).value()
+        })
+        .fold(0, u64::wrapping_add)
+}
+
+fn create(path: &str, data: &[u8], flags: i32) -> Vec<u8> {
+    let anyone = Acl {
+        perms: 31,
+        id: Id {
+            scheme: Text::from("world"),
+            id: Text::from("anyone"),
+        },
+    };
+    jute::to_vec(&CreateRequest {
+        path: Text::from(path),
+        data: Buffer::from(data),
+        acl: Some(vec![anyone]),
+        flags,
+    })
+    .unwrap()
+}
+
+/// One request as bytes, of small numbers.
+fn request(kind: u8, which: u8, data: &[u8]) -> (OpCode, Vec<u8>) {
+    let paths = [
+        "/a",
+        "/b",
+        "/a/a",
+        "/a/b",
+        "/zookeeper/quota/a",
+        "/zookeeper/quota/a/zookeeper_limits",
+        "/zookeeper/quota/a/zookeeper_stats",
+        "/zookeeper/x",
+    ];
+    let path = paths[which as usize % paths.len()];
+    match kind % 7 {
+        0 | 1 => (OpCode::CREATE, create(path, data, i32::from(kind / 7 % 4))),
+        2 => (OpCode::CREATE2, create(path, data, 0)),
+        3 => (
+            OpCode::DELETE,
+            jute::to_vec(&DeleteRequest {
+                path: Text::from(path),
+                version: -1,
+            })
+            .unwrap(),
+        ),
+        4 => (
+            OpCode::SET_DATA,
+            jute::to_vec(&SetDataRequest {
+                path: Text::from(if which & 0x80 == 0 { path } else { "/" }),
+                data: Buffer::from(data),
+                version: -1,
+            })
+            .unwrap(),
+        ),
+        5 => (OpCode::CLOSE_SESSION, Vec::new()),
+        _ => (
+            OpCode::SET_ACL,
+            jute::to_vec(&SetAclRequest {
+                path: Text::from(path),
+                acl: Some(vec![Acl {
+                    perms: 31,
+                    id: Id {
+                        scheme: Text::from("world"),
+                        id: Text::from("anyone"),
+                    },
+                }]),
+                version: -1,
+            })
+            .unwrap(),
+        ),
+    }
+}
+
+fn multi(parts: &[(OpCode, Vec<u8>)], fails: bool) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (op, record) in parts {
+        put(&mut body, &MultiHeader::success(*op));
+        body.extend_from_slice(record);
+    }
+    if fails {
+        put(&mut body, &MultiHeader::success(OpCode::CHECK));
+        let check = CheckVersionRequest {
+            path: Text::from("/nowhere"),
+            version: 1,
+        };
+        put(&mut body, &check);
+    }
+    put(&mut body, &MultiHeader::END);
+    body
+}
+
+#[test]
+fn a_new_tree_has_the_digest_that_java_gives_it() {
+    assert_eq!(Tree::new(true).digest_sum(), Some(1_371_985_504));
+    assert_eq!(Tree::new(true).without_digest().digest_sum(), None);
+}
+
+#[test]
+fn without_digests_transactions_end_with_their_record() {
+    let mut server = Server::new(Tree::new(true).without_digest());
+    server.submit(1, OpCode::CREATE_SESSION, &[0, 0, 0x10, 0]);
+    let mut txn = &server.waiting[0][..];
+    let _: TxnHeader = jute::read(&mut txn).unwrap();
+    let _: CreateSessionTxn = jute::read(&mut txn).unwrap();
+    assert!(txn.is_empty());
+
+    // A tree that has one takes such transactions, and the other way round.
+    let mut with = Server::new(Tree::new(true));
+    with.submit(1, OpCode::CREATE, &create("/a", b"x", 0));
+    server.submit(1, OpCode::CREATE, &create("/a", b"x", 0));
+    let (plain, digested) = (
+        server.waiting.pop_back().unwrap(),
+        with.waiting.pop_back().unwrap(),
+    );
+    assert_eq!(plain.len() + 12, digested.len());
+    apply(&mut server.tree, &digested, &mut Unwatched).unwrap();
+    apply(&mut with.tree, &plain, &mut Unwatched).unwrap();
+    assert_eq!(with.tree.digest_sum(), Some(recount(&with.tree)));
+    assert!(server.tree.get("/a").is_some());
+}
+
+#[test]
+fn a_wrong_digest_is_counted_and_nothing_more() {
+    let mut server = Server::new(Tree::new(true));
+    server.submit(1, OpCode::CREATE, &create("/a", b"x", 0));
+    let mut txn = server.waiting.pop_back().unwrap();
+    let at = txn.len() - 1;
+    txn[at] ^= 1;
+    apply(&mut server.tree, &txn, &mut Unwatched).unwrap();
+    assert_eq!(server.tree.digest().unwrap().mismatches(), 1);
+    assert!(server.tree.get("/a").is_some());
+    let digest: TxnDigest = jute::from_slice(&txn[at - 11..]).unwrap();
+    assert_eq!(digest.version, digest::VERSION);
+}
+
+proptest! {
+    #[test]
+    fn what_was_promised_is_what_comes(
+        steps in proptest::collection::vec(
+            (any::<u8>(), any::<u8>(), 0..40usize, 0..4i64, 0..4usize), 1..120
+        ),
+    ) {
+        let mut server = Server::new(Tree::new(true));
+        for (kind, which, len, session, applied) in steps {
+            let data = vec![kind; len];
+            let (op, body) = request(kind, which, &data);
+            if which % 5 == 4 && op != OpCode::CLOSE_SESSION && op != OpCode::SET_ACL {
+                let (second, more) = request(4, which / 5, &data);
+                let body = multi(&[(op, body), (second, more)], which % 2 == 0);
+                server.submit(session, OpCode::MULTI, &body);
+            } else {
+                server.submit(session, op, &body);
+            }
+            server.apply(applied);
+            if server.waiting.is_empty() {
+                prop_assert_eq!(server.pending.digest(&server.tree), server.tree.digest_sum());
+            }
+        }
+        server.apply(usize::MAX);
+        prop_assert_eq!(server.tree.digest_sum(), Some(recount(&server.tree)));
+        prop_assert_eq!(server.tree.digest().unwrap().mismatches(), 0);
+        prop_assert!(server.tree.node(NodeId::ROOT).child_count() > 0);
+    }
+}
