@@ -3,7 +3,7 @@
 //! Bytes and records only. Answers to `QuorumCnxManager.InitialMessage` and to `FastLeaderElection.buildMsg` with the
 //! parsing in its `WorkerReceiver`.
 
-use bytes::{Buf, BufMut, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// Frames above this end the connection, as in the original.
 pub const FRAME_LEN_MAX: usize = 524_288;
@@ -155,7 +155,7 @@ pub struct Notification {
     /// 2 since 3.5; decides how votes compare.
     pub version: i32,
     /// The sender's committed configuration as text; `None` from servers that do not send one.
-    pub config: Option<Vec<u8>>,
+    pub config: Option<Bytes>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -214,7 +214,7 @@ impl Notification {
         let config = usize::try_from(claimed)
             .ok()
             .and_then(|length| rest.get(..length));
-        notification.config = Some(config.ok_or(wrong)?.to_vec());
+        notification.config = Some(Bytes::copy_from_slice(config.ok_or(wrong)?));
         Ok(notification)
     }
 
@@ -279,7 +279,7 @@ mod tests {
             config in vec(any::<u8>(), 0..60), legacy: bool,
         ) {
             let state = PeerState::from_number(state).unwrap();
-            let (version, config) = if legacy { (1, None) } else { (Notification::VERSION, Some(config)) };
+            let (version, config) = if legacy { (1, None) } else { (Notification::VERSION, Some(config.into())) };
             let mut notification = Notification { state, leader, zxid, election_epoch, peer_epoch, version, config };
             let mut payload = BytesMut::new();
             notification.encode(&mut payload);
@@ -376,7 +376,7 @@ mod tests {
             election_epoch: 9,
             peer_epoch: 4,
             version: Notification::VERSION,
-            config: Some(text.as_bytes().to_vec()),
+            config: Some(Bytes::copy_from_slice(text.as_bytes())),
         };
         let mut payload = BytesMut::new();
         notification.encode(&mut payload);

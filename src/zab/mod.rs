@@ -10,9 +10,11 @@
 
 #![deny(clippy::disallowed_methods)]
 
+pub mod election;
 pub mod log_shape;
 pub mod peer;
 pub mod quorum;
+pub mod vote;
 
 use bytes::Bytes;
 

@@ -92,7 +92,7 @@ fn notifications() {
         election_epoch: 9,
         peer_epoch: 4,
         version: Notification::VERSION,
-        config: Some(b"server.1=h:1:2:participant\nversion=0".to_vec()),
+        config: Some("server.1=h:1:2:participant\nversion=0".into()),
     };
     let mut compared = 0;
     for words in lines("notification") {
@@ -112,7 +112,7 @@ fn notifications() {
                 zxid: i64::MIN,
                 election_epoch: 1,
                 peer_epoch: i64::MIN,
-                config: Some(Vec::new()),
+                config: Some("".into()),
                 ..current
             },
         };
