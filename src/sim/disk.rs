@@ -7,12 +7,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::image::Image;
 use super::rng::Rng;
 use crate::ids::{Epoch, Zxid};
-use crate::zab::Txn;
+use crate::config::Membership;
+use crate::zab::{LogShape, Txn};
 
 /// The transactions after `base`, the zxid that the state below them has at least.
 #[derive(Clone)]
@@ -36,20 +35,28 @@ impl Log {
         self.txns.get(at)
     }
 
-    /// Why a transaction cannot be the next, if it cannot.
-    pub fn gap(&self, next: Zxid) -> Option<String> {
-        let last = self.last();
-        let follows = if next.epoch() == last.epoch() {
-            next == last.next()
-        } else {
-            next.epoch() > last.epoch() && next.counter() == 1
-        };
-        (!follows).then(|| format!("{next} was to be appended to a log that ends at {last}"))
-    }
-
     pub fn cut(&mut self, zxid: Zxid) {
         let keep = self.after(zxid);
         self.txns.truncate(keep);
+    }
+
+    /// Up to where the log may go when the state is at `zxid` and so many transactions below it are kept.
+    pub fn purge_point(&self, zxid: Zxid, retain: usize) -> Zxid {
+        let keep_from = self.after(zxid).saturating_sub(retain);
+        keep_from
+            .checked_sub(1)
+            .and_then(|at| self.txns.get(at))
+            .map_or(self.base, |txn| txn.zxid)
+    }
+
+    pub fn shape(&self) -> LogShape {
+        let mut shape = LogShape::starting_at(self.base);
+        for txn in &self.txns {
+            shape
+                .append(txn.zxid)
+                .expect("what was appended was checked");
+        }
+        shape
     }
 
     pub fn purge(&mut self, up_to: Zxid) {
@@ -69,8 +76,8 @@ pub enum Write {
     Cut(Zxid),
     /// A tree that came from the leader: it and an empty log replace everything.
     Install(Arc<Image>),
-    SeenConfig(Bytes),
-    CommittedConfig(Bytes),
+    SeenConfig(Membership),
+    CommittedConfig(Membership),
 }
 
 /// What survives.
@@ -80,8 +87,8 @@ pub struct Stable {
     pub current: Epoch,
     pub log: Log,
     pub checkpoint: Arc<Image>,
-    pub seen_config: Option<Bytes>,
-    pub committed_config: Option<Bytes>,
+    pub seen_config: Option<Membership>,
+    pub committed_config: Option<Membership>,
 }
 
 impl Stable {
@@ -98,8 +105,13 @@ impl Stable {
                     txns: VecDeque::new(),
                 };
             }
-            Write::SeenConfig(text) => self.seen_config = Some(text.clone()),
-            Write::CommittedConfig(text) => self.committed_config = Some(text.clone()),
+            Write::SeenConfig(config) => self.seen_config = Some(config.clone()),
+            Write::CommittedConfig(config) => {
+                if self.seen_config.as_ref().is_some_and(|seen| seen.version <= config.version) {
+                    self.seen_config = None;
+                }
+                self.committed_config = Some(config.clone());
+            },
         }
     }
 
@@ -160,14 +172,17 @@ impl<M: Clone> Disk<M> {
         true
     }
 
-    /// The fsync is done: what it covered, in order.
-    pub fn finish(&mut self) -> Vec<(Write, M)> {
-        let done: Vec<(Write, M)> = self.queue.drain(..self.syncing).collect();
+    /// The fsync is done: the marks of what it covered, in order. `look` sees each write before it counts.
+    pub fn finish(&mut self, mut look: impl FnMut(&Stable, &Write)) -> Vec<M> {
+        let done = self.queue.drain(..self.syncing);
         self.syncing = 0;
-        for (write, _) in &done {
-            self.stable.write(write);
+        let mut marks = Vec::new();
+        for (write, mark) in done {
+            look(&self.stable, &write);
+            self.stable.write(&write);
+            marks.push(mark);
         }
-        done
+        marks
     }
 
     pub fn is_idle(&self) -> bool {
@@ -176,7 +191,7 @@ impl<M: Clone> Disk<M> {
 
     /// The process or the machine ended. Of what was not synced a beginning may have reached the disk, and of an
     /// append its first transactions; the one that was torn is recognised and dropped when the log is opened.
-    pub fn crash(&mut self, rng: &mut Rng) {
+    pub fn crash(&mut self, rng: &mut Rng, mut look: impl FnMut(&Stable, &Write)) {
         let queue = std::mem::take(&mut self.queue);
         let reached = if rng.chance(700) {
             0
@@ -185,10 +200,15 @@ impl<M: Clone> Disk<M> {
         };
         for (at, (write, _)) in queue.into_iter().enumerate() {
             match write {
-                write if at < reached => self.stable.write(&write),
+                write if at < reached => {
+                    look(&self.stable, &write);
+                    self.stable.write(&write);
+                }
                 Write::Append(mut txns) if at == reached && reached > 0 => {
                     txns.truncate(rng.index(txns.len()));
-                    self.stable.write(&Write::Append(txns));
+                    let write = Write::Append(txns);
+                    look(&self.stable, &write);
+                    self.stable.write(&write);
                 }
                 _ => break,
             }
@@ -204,14 +224,8 @@ impl<M: Clone> Disk<M> {
             image.zxid,
             self.stable.log.last()
         );
-        let keep_from = self.stable.log.after(image.zxid).saturating_sub(retain);
-        if let Some(before) = keep_from
-            .checked_sub(1)
-            .and_then(|at| self.stable.log.txns.get(at))
-        {
-            let up_to = before.zxid;
-            self.stable.log.purge(up_to);
-        }
+        let up_to = self.stable.log.purge_point(image.zxid, retain);
+        self.stable.log.purge(up_to);
         self.stable.checkpoint = image;
     }
 }
@@ -221,6 +235,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::tree::Tree;
+    use bytes::Bytes;
 
     fn txn(epoch: i64, counter: u32) -> Txn {
         Txn {
@@ -244,9 +259,8 @@ mod tests {
             assert!(!disk.begin(), "one fsync at a time");
             disk.push(Write::AcceptedEpoch(Epoch(2)), 2);
             disk.push(Write::Append(vec![txn(1, 3), txn(1, 4)]), 3);
-            let marks: Vec<u32> = disk.finish().into_iter().map(|(_, m)| m).collect();
-            assert_eq!(marks, [1]);
-            disk.crash(&mut Rng::new(seed));
+            assert_eq!(disk.finish(|_, _| {}), [1]);
+            disk.crash(&mut Rng::new(seed), |_, _| {});
             let last = disk.stable.log.last();
             assert!(last >= txn(1, 2).zxid);
             assert!(
@@ -259,16 +273,11 @@ mod tests {
     }
 
     #[test]
-    fn a_log_says_what_may_follow() {
+    fn a_log_is_cut_above_and_purged_below() {
         let mut log = disk().stable.log;
-        assert_eq!(log.gap(txn(1, 1).zxid), None);
-        assert!(log.gap(txn(1, 2).zxid).is_some());
         log.txns.extend([txn(1, 1), txn(1, 2)]);
-        assert!(log.gap(txn(1, 2).zxid).is_some());
-        assert_eq!(log.gap(txn(1, 3).zxid), None);
-        assert_eq!(log.gap(txn(4, 1).zxid), None);
-        assert!(log.gap(txn(4, 2).zxid).is_some());
-        assert!(log.gap(txn(0, 1).zxid).is_some());
+        assert_eq!(log.purge_point(txn(1, 2).zxid, 1), txn(1, 1).zxid);
+        assert_eq!(log.purge_point(txn(1, 2).zxid, 5), Zxid::ZERO);
         log.cut(txn(1, 1).zxid);
         assert_eq!(log.last(), txn(1, 1).zxid);
         log.purge(txn(1, 1).zxid);
@@ -283,7 +292,7 @@ mod tests {
         disk.push(Write::CurrentEpoch(Epoch(1)), 3);
         let mut groups = Vec::new();
         while disk.begin() {
-            groups.push(disk.finish().len());
+            groups.push(disk.finish(|_, _| {}).len());
         }
         assert_eq!(groups, [2, 1]);
         assert!(disk.is_idle());

@@ -53,6 +53,13 @@ impl ClientWatches {
             .collect()
     }
 
+    /// It counts from here on, if it is still set.
+    pub fn move_on(&mut self, path: &str, kind: Kind, zxid: Zxid) {
+        if let Some(since) = self.set.get_mut(&(path.to_owned(), kind)) {
+            *since = zxid;
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.set.is_empty()
     }

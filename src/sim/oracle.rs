@@ -1,0 +1,161 @@
+//! All checkers behind one door. The world tells what it sees; the first thing that is wrong is kept.
+
+use bytes::Bytes;
+
+use super::checkers::delivery::Delivery;
+use super::checkers::digest::Digests;
+use super::checkers::durability::Durability;
+use super::checkers::leadership::Leadership;
+use super::checkers::requests::Requests;
+use super::checkers::{Verdict, Violation, ephemerals, logs, votes};
+use super::disk::{Stable, Write};
+use super::network::NodeIx;
+use super::truth::Truth;
+use crate::ids::{Epoch, Zxid};
+use crate::proto::election::{Notification, PeerState};
+use crate::proto::quorum::{PacketKind, QuorumPacket};
+use crate::tree::Tree;
+
+pub struct Oracle {
+    pub truth: Truth,
+    pub delivery: Delivery,
+    pub leadership: Leadership,
+    durability: Durability,
+    digests: Digests,
+    requests: Requests,
+    /// The first.
+    pub violation: Option<Violation>,
+}
+
+impl Oracle {
+    pub fn new(nodes: usize) -> Oracle {
+        Oracle {
+            truth: Truth::default(),
+            delivery: Delivery::new(nodes),
+            leadership: Leadership::default(),
+            durability: Durability::default(),
+            digests: Digests::default(),
+            requests: Requests::default(),
+            violation: None,
+        }
+    }
+
+    pub fn note(&mut self, verdict: Verdict) {
+        if let Err(violation) = verdict {
+            self.violation.get_or_insert(violation);
+        }
+    }
+
+    pub fn fail(&mut self, checker: &'static str, what: String) {
+        self.note(Err(Violation { checker, what }));
+    }
+
+    pub fn proposed(&mut self, by: NodeIx, zxid: Zxid, bytes: &Bytes) {
+        let earlier = self.truth.proposed.insert(
+            zxid,
+            super::truth::Proposal {
+                by,
+                bytes: bytes.clone(),
+            },
+        );
+        if let Some(earlier) = earlier {
+            let what = format!(
+                "{zxid} was proposed by server {by}, and before by server {}",
+                earlier.by
+            );
+            self.fail("delivery", what);
+        }
+    }
+
+    /// True when it is the first to deliver: then `voters` have to hold it.
+    pub fn delivered<'a>(
+        &mut self,
+        node: NodeIx,
+        zxid: Zxid,
+        bytes: &Bytes,
+        voters: impl Iterator<Item = &'a Stable>,
+    ) {
+        match self
+            .delivery
+            .delivered(&mut self.truth, node, zxid, bytes)
+        {
+            Ok(false) => {}
+            Ok(true) => {
+                let verdict = Durability::committed(&self.truth, zxid, voters);
+                self.note(verdict);
+                if let Some(txn) = self.truth.committed.last() {
+                    let verdict = self.requests.committed(txn);
+                    self.note(verdict);
+                }
+                let verdict = ephemerals::committed(&self.truth);
+                self.note(verdict);
+            }
+            Err(violation) => self.note(Err(violation)),
+        }
+    }
+
+    pub fn tree_is_at(&mut self, node: NodeIx, tree: &Tree) {
+        let verdict = self.digests.at(node, tree.last_zxid(), tree);
+        self.note(verdict);
+    }
+
+    pub fn restored(&mut self, node: NodeIx, zxid: Zxid) {
+        let verdict = self.delivery.restored(&self.truth, node, zxid);
+        self.note(verdict);
+    }
+
+    pub fn leader_serves(&mut self, node: NodeIx, term: u64, epoch: Epoch) {
+        let verdict = self.leadership.established(epoch, node, term);
+        self.note(verdict);
+        let verdict = self.delivery.leader_serves(&self.truth, node, epoch);
+        self.note(verdict);
+    }
+
+    pub fn writes(&mut self, node: NodeIx, stable: &Stable, write: &Write, leads: bool) {
+        let verdict = logs::about_to_write(&self.truth, node, stable, write);
+        self.note(verdict);
+        if let Write::CurrentEpoch(epoch) = write {
+            if leads {
+                self.durability.leads_from(*epoch, stable.last());
+            }
+            let verdict = self
+                .durability
+                .has_initial_history(&self.truth, node, stable, *epoch);
+            self.note(verdict);
+        }
+    }
+
+    /// What leaves on a link of the quorum port.
+    pub fn sends(&mut self, node: NodeIx, term: u64, stable: &Stable, packet: &QuorumPacket) {
+        let zxid = Zxid(packet.zxid);
+        match packet.kind {
+            PacketKind::LEADERINFO => {
+                let verdict = Durability::epoch_promised(node, stable, zxid.epoch());
+                self.note(verdict);
+                let verdict = self.leadership.announced(zxid.epoch(), node, term);
+                self.note(verdict);
+            }
+            PacketKind::ACK => {
+                let verdict = self
+                    .durability
+                    .acknowledged(&self.truth, node, stable, zxid);
+                self.note(verdict);
+            }
+            _ => {}
+        }
+    }
+
+    pub fn acks_epoch(&mut self, node: NodeIx, stable: &Stable, epoch: Epoch) {
+        let verdict = Durability::epoch_promised(node, stable, epoch);
+        self.note(verdict);
+    }
+
+    /// What leaves on the election port of a voter.
+    pub fn notifies(&mut self, node: NodeIx, id: i64, stable: &Stable, vote: &Notification) {
+        if vote.state == PeerState::Looking && vote.leader == id {
+            let said = (Zxid(vote.zxid), Epoch(vote.peer_epoch));
+            let verdict = votes::for_itself(node, said, stable.last(), stable.current);
+            self.note(verdict);
+        }
+    }
+}
