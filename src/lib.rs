@@ -12,6 +12,8 @@ pub mod pipeline;
 pub mod proto;
 pub mod server;
 pub mod session;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod storage;
 pub mod tree;
 pub mod zab;

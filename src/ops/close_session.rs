@@ -9,7 +9,9 @@ use crate::tree::path;
 use jute::Text;
 
 pub(super) fn check(ctx: &mut WriteContext<'_>, out: &mut Vec<u8>) -> Result<OpCode, ErrorCode> {
-    let paths = ctx.pending.ephemerals(ctx.tree, ctx.session);
+    // In order, so that the same requests give the same bytes whatever a hash table's order is.
+    let mut paths = ctx.pending.ephemerals(ctx.tree, ctx.session);
+    paths.sort_unstable();
     for path in &paths {
         if let (Some(node), Some((parent, _))) =
             (ctx.pending.get(ctx.tree, path), path::split(path))

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::image::Image;
 use super::rng::Rng;
 use crate::ids::{Epoch, Zxid};
-use crate::config::Membership;
+use crate::membership::Membership;
 use crate::zab::{LogShape, Txn};
 
 /// The transactions after `base`, the zxid that the state below them has at least.
@@ -107,11 +107,15 @@ impl Stable {
             }
             Write::SeenConfig(config) => self.seen_config = Some(config.clone()),
             Write::CommittedConfig(config) => {
-                if self.seen_config.as_ref().is_some_and(|seen| seen.version <= config.version) {
+                if self
+                    .seen_config
+                    .as_ref()
+                    .is_some_and(|seen| seen.version <= config.version)
+                {
                     self.seen_config = None;
                 }
                 self.committed_config = Some(config.clone());
-            },
+            }
         }
     }
 

@@ -26,7 +26,11 @@ pub struct Image {
 /// The path as it is stored: the root is "/".
 fn stored_path(tree: &Tree, id: NodeId) -> String {
     let path = tree.path_of(id);
-    if path.is_empty() { "/".to_owned() } else { path }
+    if path.is_empty() {
+        "/".to_owned()
+    } else {
+        path
+    }
 }
 
 impl Image {

@@ -63,7 +63,6 @@ impl WireId {
 #[derive(Clone, Copy)]
 pub struct End {
     pub node: NodeIx,
-    pub incarnation: u32,
     pub open: bool,
 }
 
@@ -147,14 +146,10 @@ impl Network {
         &mut self.lanes[from * self.nodes + to]
     }
 
-    pub fn connect(&mut self, dialler: (NodeIx, u32), listener: (NodeIx, u32)) -> WireId {
+    pub fn connect(&mut self, dialler: NodeIx, listener: NodeIx) -> WireId {
         let id = WireId(self.next_wire);
         self.next_wire += 1;
-        let end = |(node, incarnation)| End {
-            node,
-            incarnation,
-            open: true,
-        };
+        let end = |node| End { node, open: true };
         self.wires.insert(
             id,
             Wire {

@@ -75,10 +75,7 @@ impl Oracle {
         bytes: &Bytes,
         voters: impl Iterator<Item = &'a Stable>,
     ) {
-        match self
-            .delivery
-            .delivered(&mut self.truth, node, zxid, bytes)
-        {
+        match self.delivery.delivered(&mut self.truth, node, zxid, bytes) {
             Ok(false) => {}
             Ok(true) => {
                 let verdict = Durability::committed(&self.truth, zxid, voters);

@@ -94,8 +94,14 @@ pub fn multi(sets: &[(&str, &[u8])]) -> Vec<u8> {
 }
 
 pub fn set_watches(last_zxid: i64, data: &[String], exist: &[String], child: &[String]) -> Vec<u8> {
-    let texts =
-        |paths: &[String]| Some(paths.iter().map(|p| Text::from(p.clone())).collect::<Vec<_>>());
+    let texts = |paths: &[String]| {
+        Some(
+            paths
+                .iter()
+                .map(|p| Text::from(p.clone()))
+                .collect::<Vec<_>>(),
+        )
+    };
     bytes(&SetWatches {
         relative_zxid: last_zxid,
         data_watches: texts(data),

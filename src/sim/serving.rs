@@ -77,7 +77,7 @@ pub struct Effects {
 #[derive(Debug)]
 enum Waiting {
     Connect { session: SessionId },
-    Write { xid: i32, op: OpCode },
+    Write { xid: i32 },
     Sync { xid: i32, is_done: bool },
     Read { xid: i32, op: OpCode, body: Vec<u8> },
 }
@@ -156,19 +156,9 @@ impl Serving {
         }
     }
 
-    pub fn conns(&self) -> Vec<ConnId> {
-        self.conns.keys().copied().collect()
-    }
-
     // --- clients -------------------------------------------------------------------------------------------
 
-    pub fn request(
-        &mut self,
-        cx: &Context<'_>,
-        conn: ConnId,
-        request: Request,
-        fx: &mut Effects,
-    ) {
+    pub fn request(&mut self, cx: &Context<'_>, conn: ConnId, request: Request, fx: &mut Effects) {
         if let Request::Connect {
             session,
             timeout_ms,
@@ -211,7 +201,7 @@ impl Serving {
                 is_done: false,
             }
         } else if ops::route(op) == ops::Route::Write {
-            Waiting::Write { xid, op }
+            Waiting::Write { xid }
         } else {
             Waiting::Read {
                 xid,
@@ -624,7 +614,7 @@ impl Serving {
                     }
                     fx.answers.push((conn, Answer::Connected { session }));
                 }
-                Some(Waiting::Write { xid, .. }) => fx.answers.push((
+                Some(Waiting::Write { xid }) => fx.answers.push((
                     conn,
                     Answer::Reply {
                         xid,
@@ -659,7 +649,7 @@ impl Serving {
             Some(Waiting::Connect { session: id }) => {
                 op == OpCode::CREATE_SESSION && *id == session
             }
-            Some(Waiting::Write { xid, .. }) => *xid == cxid,
+            Some(Waiting::Write { xid }) => *xid == cxid,
             _ => false,
         }
     }

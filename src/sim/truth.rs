@@ -79,7 +79,10 @@ impl Truth {
     }
 
     pub fn at(&self, zxid: Zxid) -> Option<&Committed> {
-        let at = self.committed.binary_search_by_key(&zxid, |c| c.zxid).ok()?;
+        let at = self
+            .committed
+            .binary_search_by_key(&zxid, |c| c.zxid)
+            .ok()?;
         self.committed.get(at)
     }
 

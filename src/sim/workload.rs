@@ -449,10 +449,7 @@ impl Client {
                     stale,
                 };
                 self.reply(now, outstanding.what, reply, truth, history)?;
-                if matches!(
-                    error,
-                    ErrorCode::SESSION_EXPIRED | ErrorCode::SESSION_MOVED
-                ) {
+                if matches!(error, ErrorCode::SESSION_EXPIRED | ErrorCode::SESSION_MOVED) {
                     self.drop_link(acts);
                 }
             }
@@ -512,7 +509,8 @@ impl Client {
                     truth,
                     &path,
                     zxid,
-                    seen.as_ref().map(|(data, version)| (data.as_slice(), *version)),
+                    seen.as_ref()
+                        .map(|(data, version)| (data.as_slice(), *version)),
                 )?;
                 if watch && error == ErrorCode::OK {
                     self.watches.set(&path, Kind::Data, zxid);
@@ -577,7 +575,11 @@ impl Client {
         Ok(())
     }
 
-    fn listed(&self, reply: &Reply, truth: &Truth) -> Result<Option<Vec<String>>, super::Violation> {
+    fn listed(
+        &self,
+        reply: &Reply,
+        truth: &Truth,
+    ) -> Result<Option<Vec<String>>, super::Violation> {
         if reply.error != ErrorCode::OK {
             if truth.node("/lock", reply.zxid).is_some() {
                 violated("reads", format!("/lock was missed at {}", reply.zxid))?;

@@ -58,7 +58,10 @@ impl Delivery {
                 )?;
             }
             if expected.bytes != *bytes {
-                violated(NAME, format!("server {node} delivered other bytes as {zxid}"))?;
+                violated(
+                    NAME,
+                    format!("server {node} delivered other bytes as {zxid}"),
+                )?;
             }
             return Ok(false);
         }

@@ -24,7 +24,10 @@ impl Digests {
         }
         violated(
             NAME,
-            format!("servers {} and {node} have different trees at {zxid}", first.0),
+            format!(
+                "servers {} and {node} have different trees at {zxid}",
+                first.0
+            ),
         )
     }
 }

@@ -37,7 +37,13 @@ impl Durability {
         )
     }
 
-    pub fn acknowledged(&self, truth: &Truth, node: NodeIx, stable: &Stable, zxid: Zxid) -> Verdict {
+    pub fn acknowledged(
+        &self,
+        truth: &Truth,
+        node: NodeIx,
+        stable: &Stable,
+        zxid: Zxid,
+    ) -> Verdict {
         if zxid.counter() != 0 {
             if holds(truth, stable, zxid) {
                 return Ok(());

@@ -26,7 +26,10 @@ pub fn committed(truth: &Truth) -> Verdict {
         if truth.tree.session_timeout(owner).is_none() {
             return violated(
                 NAME,
-                format!("{} left an ephemeral of session {owner}, which does not exist", txn.zxid),
+                format!(
+                    "{} left an ephemeral of session {owner}, which does not exist",
+                    txn.zxid
+                ),
             );
         }
     }

@@ -30,6 +30,11 @@ impl Leadership {
         self.established.get(&epoch).map(|(node, _)| *node)
     }
 
+    /// How many epochs had an active leader.
+    pub fn count(&self) -> usize {
+        self.established.len()
+    }
+
     pub fn newest(&self) -> Option<Epoch> {
         self.established.last_key_value().map(|(epoch, _)| *epoch)
     }

@@ -63,9 +63,7 @@ fn apply(register: Register, call: Call) -> (Register, Answer) {
         {
             (register, Answer::BadVersion)
         }
-        (Call::Set { value, .. }, Some((_, version))) => {
-            (Some((value, version + 1)), Answer::Done)
-        }
+        (Call::Set { value, .. }, Some((_, version))) => (Some((value, version + 1)), Answer::Done),
         (Call::Delete { .. }, Some(_)) => (None, Answer::Done),
     }
 }

@@ -51,7 +51,10 @@ impl Requests {
                 ),
             );
         };
-        if txn.zxid != zxid || txn.error != error || path.is_some_and(|p| txn.path.as_deref() != Some(p)) {
+        if txn.zxid != zxid
+            || txn.error != error
+            || path.is_some_and(|p| txn.path.as_deref() != Some(p))
+        {
             return violated(
                 NAME,
                 format!(

@@ -8,12 +8,7 @@ use crate::sim::network::NodeIx;
 const NAME: &str = "votes";
 
 /// A server that is looking votes for itself.
-pub fn for_itself(
-    node: NodeIx,
-    vote: (Zxid, Epoch),
-    log_end: Zxid,
-    current: Epoch,
-) -> Verdict {
+pub fn for_itself(node: NodeIx, vote: (Zxid, Epoch), log_end: Zxid, current: Epoch) -> Verdict {
     if vote == (log_end, current) {
         return Ok(());
     }

@@ -1,0 +1,65 @@
+//! The deterministic simulator: whole clusters in one thread from one seed. The core, the tree, the operations and the
+//! session table are the real ones; network, disk, clocks and clients are simulated, and so is the driver between
+//! them. A seed that fails prints itself, and replays.
+//!
+//! Nothing here may depend on a clock, a thread, a random source or the order of a hash table.
+
+#![deny(clippy::disallowed_methods)]
+
+pub mod checkers;
+mod clients;
+mod disk;
+mod drive;
+mod faults;
+mod image;
+mod network;
+mod oracle;
+mod requests;
+mod rng;
+mod scenario;
+mod server;
+mod serving;
+mod truth;
+mod workload;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+pub use checkers::Violation;
+pub use world::Outcome;
+
+/// What to run besides the seed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Voters; the seed decides where it is not given.
+    pub servers: Option<usize>,
+    /// Every step goes to standard output.
+    pub trace: bool,
+}
+
+/// Runs one world to its end.
+pub fn run(seed: u64, options: Options) -> Outcome {
+    let (scenario, rng) = scenario::Scenario::of(seed, options.servers);
+    if options.trace {
+        println!("seed {seed}: {scenario:?}");
+    }
+    let mut world = world::World::new(scenario, rng, options.trace);
+    let done = catch_unwind(AssertUnwindSafe(|| world.run()));
+    done.unwrap_or_else(|panic| {
+        let what = panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()))
+            .unwrap_or_default();
+        Outcome {
+            violation: Some(Violation {
+                checker: "panic",
+                what,
+            }),
+            events: 0,
+            committed: 0,
+            epochs: 0,
+            undecided: 0,
+        }
+    })
+}
