@@ -1,7 +1,7 @@
 //! What a server does with what happened: the simulated counterpart of the driver in `server`. It hands inputs to
 //! the core and carries out its outputs in their order, on the simulated disk and network. It decides nothing.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -86,6 +86,7 @@ impl World {
             upstream: None,
             group: Vec::new(),
             snapshots: BTreeMap::new(),
+            streams: BTreeSet::new(),
             dial: None,
             timer_at: None,
             announced: BTreeMap::new(),
@@ -882,6 +883,9 @@ impl World {
                         {
                             process.announced.insert(link, Zxid(packet.zxid).epoch());
                         }
+                        if packet.kind == PacketKind::SNAP {
+                            self.expect_stream(node, link);
+                        }
                         self.input(node, Input::Packet(link, packet));
                     }
                     other => self
@@ -892,12 +896,41 @@ impl World {
             Payload::Stream(image) => {
                 if let Some(process) = &mut self.servers[node].process {
                     process.snapshots.insert(link, image);
+                    process.streams.insert(link);
                 }
             }
             Payload::Fin => {
                 wire.end_mut(from.other()).open = false;
                 self.input(node, Input::Down(link));
             }
+        }
+    }
+
+    /// While a stream is read only its bytes tell that the leader lives: the driver watches them.
+    fn expect_stream(&mut self, node: NodeIx, link: LinkId) {
+        let limit_ms = self.scenario.tick_ms * self.scenario.init_limit;
+        let incarnation = self.servers[node].incarnation;
+        let at = self.now + limit_ms * MS;
+        self.schedule(at, Event::StreamLimit(node, incarnation, link));
+    }
+
+    pub fn stream_limit(&mut self, node: NodeIx, incarnation: u32, link: LinkId) {
+        if !self.alive(node, incarnation) {
+            return;
+        }
+        let (id, side) = WireId::of(link);
+        let is_open = self
+            .network
+            .wires
+            .get(&id)
+            .is_some_and(|wire| wire.end(side).open);
+        let is_here = self.servers[node]
+            .process
+            .as_ref()
+            .is_some_and(|p| p.streams.contains(&link));
+        if is_open && !is_here {
+            self.break_wire_end(id, side);
+            self.input(node, Input::Down(link));
         }
     }
 

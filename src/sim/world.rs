@@ -18,7 +18,7 @@ use super::server::Server;
 use super::serving::{Answer, Request};
 use super::workload::{Client, History, Leave, MS, Role, Time};
 use crate::auth::{AuthSettings, Providers};
-use crate::ids::{ConnId, ServerId};
+use crate::ids::{ConnId, LinkId, ServerId};
 use crate::membership::{self, Membership, PeerAddress, ServerLine};
 use crate::ops::Rules;
 use crate::tree::Tree;
@@ -39,6 +39,8 @@ pub enum Event {
     Lane(NodeIx, NodeIx),
     /// A try to connect, by number.
     Dial(NodeIx, u32, u64),
+    /// By now a snapshot's stream has come, or its link is given up.
+    StreamLimit(NodeIx, u32, LinkId),
     ToServer(ConnId, Request),
     ToClient(ConnId, Answer),
     /// One end closed: the other hears of it.
@@ -255,6 +257,9 @@ impl World {
             Event::Arrive(wire, from) => self.arrive(wire, from),
             Event::Lane(from, to) => self.lane(from, to),
             Event::Dial(node, incarnation, number) => self.dial(node, incarnation, number),
+            Event::StreamLimit(node, incarnation, link) => {
+                self.stream_limit(node, incarnation, link);
+            }
             Event::ToServer(conn, request) => self.to_server(conn, request),
             Event::ToClient(conn, answer) => self.to_client(conn, answer),
             Event::ServerClosed(conn) => self.server_closed(conn),
