@@ -74,10 +74,7 @@ fn main() -> ExitCode {
     println!(
         "{ran} seeds in {took:.1} s: {events} events, {committed} transactions, {epochs} epochs, {undecided} histories undecided"
     );
-    println!(
-        "sim: {} passed, {failed} failed",
-        ran - failed
-    );
+    println!("sim: {} passed, {failed} failed", ran - failed);
     if failed == 0 {
         ExitCode::SUCCESS
     } else {

@@ -83,7 +83,7 @@ impl World {
         }
     }
 
-    pub fn to_server(&mut self, id: ConnId, request: Request) {
+    pub fn server_hears(&mut self, id: ConnId, request: Request) {
         let Some(conn) = self.conns.get(&id) else {
             return;
         };
@@ -128,7 +128,7 @@ impl World {
         }
     }
 
-    pub fn to_client(&mut self, id: ConnId, answer: Answer) {
+    pub fn client_hears(&mut self, id: ConnId, answer: Answer) {
         let Some(conn) = self.conns.get(&id).filter(|c| c.is_open) else {
             return;
         };

@@ -546,9 +546,9 @@ impl World {
         };
         let mut fx = Effects::default();
         let done = if leads {
-            serving.from_learner(&cx, link, packet, &mut fx)
+            serving.learner_sent(&cx, link, packet, &mut fx)
         } else {
-            serving.from_leader(&cx, packet, &mut fx)
+            serving.leader_sent(&cx, packet, &mut fx)
         };
         if let Err(why) = done {
             self.oracle.fail("serving", format!("server {node}: {why}"));

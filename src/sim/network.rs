@@ -51,7 +51,7 @@ impl WireId {
     }
 
     pub fn of(link: LinkId) -> (WireId, Side) {
-        let side = if link.0 % 2 == 0 {
+        let side = if link.0.is_multiple_of(2) {
             Side::Dialler
         } else {
             Side::Listener

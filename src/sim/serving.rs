@@ -180,20 +180,20 @@ impl Serving {
         match request {
             Request::Connect { .. } => {}
             Request::Ping => fx.answers.push((conn, Answer::Pong)),
-            Request::Do { xid, op, body } => self.operation(cx, conn, session, xid, op, body, fx),
+            Request::Do { xid, op, body } => {
+                let ask = Ask {
+                    session,
+                    xid,
+                    op,
+                    body: &body,
+                };
+                self.operation(cx, conn, ask, fx);
+            }
         }
     }
 
-    fn operation(
-        &mut self,
-        cx: &Context<'_>,
-        conn: ConnId,
-        session: SessionId,
-        xid: i32,
-        op: OpCode,
-        body: Vec<u8>,
-        fx: &mut Effects,
-    ) {
+    fn operation(&mut self, cx: &Context<'_>, conn: ConnId, ask: Ask<'_>, fx: &mut Effects) {
+        let Ask { xid, op, body, .. } = ask;
         let leads = matches!(self.side, Side::Leader(_));
         let waiting = if op == OpCode::SYNC && !leads {
             Waiting::Sync {
@@ -206,7 +206,7 @@ impl Serving {
             Waiting::Read {
                 xid,
                 op,
-                body: body.clone(),
+                body: body.to_vec(),
             }
         };
         let goes_on = matches!(waiting, Waiting::Read { .. });
@@ -219,12 +219,12 @@ impl Serving {
             return;
         }
         match &mut self.side {
-            Side::Leader(_) => self.submit(cx, Origin::Here, session, xid, op, &body, fx),
+            Side::Leader(_) => self.submit(cx, Origin::Here, ask, fx),
             Side::Learner(learner) => {
                 if op == OpCode::SYNC {
                     learner.syncs.push_back((conn, xid));
                 }
-                fx.up.push(forwarded(session, xid, op, body));
+                fx.up.push(forwarded(ask));
             }
         }
     }
@@ -259,21 +259,15 @@ impl Serving {
             },
         );
         if is_new {
-            let body = timeout_ms.to_be_bytes().to_vec();
+            let ask = Ask {
+                session,
+                xid: 0,
+                op: OpCode::CREATE_SESSION,
+                body: &timeout_ms.to_be_bytes(),
+            };
             match &mut self.side {
-                Side::Leader(_) => self.submit(
-                    cx,
-                    Origin::Here,
-                    session,
-                    0,
-                    OpCode::CREATE_SESSION,
-                    &body,
-                    fx,
-                ),
-                Side::Learner(_) => {
-                    fx.up
-                        .push(forwarded(session, 0, OpCode::CREATE_SESSION, body));
-                }
+                Side::Leader(_) => self.submit(cx, Origin::Here, ask, fx),
+                Side::Learner(_) => fx.up.push(forwarded(ask)),
             }
             self.by_session.insert(session, conn);
             return;
@@ -349,17 +343,11 @@ impl Serving {
     // --- the leader ----------------------------------------------------------------------------------------
 
     /// A request becomes a transaction, whatever comes of it.
-    fn submit(
-        &mut self,
-        cx: &Context<'_>,
-        origin: Origin,
-        session: SessionId,
-        cxid: i32,
-        op: OpCode,
-        body: &[u8],
-        fx: &mut Effects,
-    ) {
-        let session_error = self.session_error(session, origin, cxid, op);
+    fn submit(&mut self, cx: &Context<'_>, origin: Origin, ask: Ask<'_>, fx: &mut Effects) {
+        let session_error = self.session_error(origin, &ask);
+        let Ask {
+            session, xid, op, ..
+        } = ask;
         let Side::Leader(leader) = &mut self.side else {
             return;
         };
@@ -381,7 +369,7 @@ impl Serving {
             zxid: zxid.0,
             time: cx.wall_ms,
         };
-        let written = ops::write(&mut write, cxid, op, body, &mut bytes);
+        let written = ops::write(&mut write, xid, op, ask.body, &mut bytes);
         assert_eq!(written, Written::Txn, "clients here send what can be read");
         leader.last = zxid;
         fx.propose.push(Txn {
@@ -390,15 +378,12 @@ impl Serving {
         });
     }
 
-    fn session_error(
-        &mut self,
-        session: SessionId,
-        origin: Origin,
-        cxid: i32,
-        op: OpCode,
-    ) -> Option<ErrorCode> {
+    fn session_error(&mut self, origin: Origin, ask: &Ask<'_>) -> Option<ErrorCode> {
+        let Ask {
+            session, xid, op, ..
+        } = *ask;
         // What the leader itself decides needs no leave, and a session that begins is not known yet.
-        if op == OpCode::CREATE_SESSION || (op == OpCode::CLOSE_SESSION && cxid == 0) {
+        if op == OpCode::CREATE_SESSION || (op == OpCode::CLOSE_SESSION && xid == 0) {
             return None;
         }
         let Side::Leader(leader) = &mut self.side else {
@@ -434,7 +419,7 @@ impl Serving {
     }
 
     /// What a learner sent up.
-    pub fn from_learner(
+    pub fn learner_sent(
         &mut self,
         cx: &Context<'_>,
         link: LinkId,
@@ -449,15 +434,13 @@ impl Serving {
                     fx.syncs.push(link);
                     return Ok(());
                 }
-                self.submit(
-                    cx,
-                    Origin::Link(link),
+                let ask = Ask {
                     session,
-                    request.cxid,
-                    request.op,
-                    &request.record,
-                    fx,
-                );
+                    xid: request.cxid,
+                    op: request.op,
+                    body: &request.record,
+                };
+                self.submit(cx, Origin::Link(link), ask, fx);
             }
             PacketKind::REVALIDATE => {
                 let touch = Touch::decode_one(packet).map_err(|e| e.to_string())?;
@@ -496,15 +479,13 @@ impl Serving {
         for session in expired {
             if session.begin_closing() {
                 fx.expired.push(session.id);
-                self.submit(
-                    cx,
-                    Origin::Here,
-                    session.id,
-                    0,
-                    OpCode::CLOSE_SESSION,
-                    &[],
-                    fx,
-                );
+                let ask = Ask {
+                    session: session.id,
+                    xid: 0,
+                    op: OpCode::CLOSE_SESSION,
+                    body: &[],
+                };
+                self.submit(cx, Origin::Here, ask, fx);
             }
         }
     }
@@ -512,7 +493,7 @@ impl Serving {
     // --- the learner ---------------------------------------------------------------------------------------
 
     /// What the leader sent, of the kinds that are not the core's.
-    pub fn from_leader(
+    pub fn leader_sent(
         &mut self,
         cx: &Context<'_>,
         packet: &QuorumPacket,
@@ -664,7 +645,13 @@ impl Serving {
             let session = state.session.unwrap_or_default();
             match state.queue.pop_front() {
                 Some(Waiting::Read { xid, op, body }) => {
-                    self.read(cx, conn, session, xid, op, &body, fx);
+                    let ask = Ask {
+                        session,
+                        xid,
+                        op,
+                        body: &body,
+                    };
+                    self.read(cx, conn, ask, fx);
                 }
                 Some(Waiting::Sync { xid, .. }) => fx.answers.push((
                     conn,
@@ -682,26 +669,17 @@ impl Serving {
         }
     }
 
-    fn read(
-        &mut self,
-        cx: &Context<'_>,
-        conn: ConnId,
-        session: SessionId,
-        xid: i32,
-        op: OpCode,
-        body: &[u8],
-        fx: &mut Effects,
-    ) {
+    fn read(&mut self, cx: &Context<'_>, conn: ConnId, ask: Ask<'_>, fx: &mut Effects) {
         let mut read = ReadContext {
             tree: cx.tree,
             watches: &mut self.watches,
             rules: cx.rules,
             conn,
-            session,
+            session: ask.session,
             ids: &[],
         };
         let (mut out, mut events) = (Vec::new(), Vec::new());
-        let answer = ops::read(&mut read, op, body, &mut out, &mut events);
+        let answer = ops::read(&mut read, ask.op, ask.body, &mut out, &mut events);
         let error = answer.err().unwrap_or(ErrorCode::OK);
         if error != ErrorCode::OK {
             out.clear();
@@ -710,7 +688,7 @@ impl Serving {
         fx.answers.push((
             conn,
             Answer::Reply {
-                xid,
+                xid: ask.xid,
                 zxid: cx.tree.last_zxid(),
                 error,
                 path: None,
@@ -731,12 +709,20 @@ pub struct Context<'a> {
     pub wall_ms: i64,
 }
 
-fn forwarded(session: SessionId, cxid: i32, op: OpCode, record: Vec<u8>) -> QuorumPacket {
+/// One request of a session; number 0 is nobody's.
+struct Ask<'a> {
+    session: SessionId,
+    xid: i32,
+    op: OpCode,
+    body: &'a [u8],
+}
+
+fn forwarded(ask: Ask<'_>) -> QuorumPacket {
     let request = ForwardedRequest {
-        session_id: session.0,
-        cxid,
-        op,
-        record: Bytes::from(record),
+        session_id: ask.session.0,
+        cxid: ask.xid,
+        op: ask.op,
+        record: Bytes::copy_from_slice(ask.body),
     };
     QuorumPacket::with_data(PacketKind::REQUEST, -1, request.encode())
 }

@@ -260,8 +260,8 @@ impl World {
             Event::StreamLimit(node, incarnation, link) => {
                 self.stream_limit(node, incarnation, link);
             }
-            Event::ToServer(conn, request) => self.to_server(conn, request),
-            Event::ToClient(conn, answer) => self.to_client(conn, answer),
+            Event::ToServer(conn, request) => self.server_hears(conn, request),
+            Event::ToClient(conn, answer) => self.client_hears(conn, answer),
             Event::ServerClosed(conn) => self.server_closed(conn),
             Event::ClientClosed(conn) => self.client_closed(conn),
             Event::Wake(client) => self.wake(client),
