@@ -66,13 +66,13 @@ class Reader:
 class Connection:
     """A connection with its session: a new one, or the one given. Any end of the connection raises Lost."""
 
-    def __init__(self, port, timeout_ms=None, session=None, last_zxid=0):
+    def __init__(self, port, timeout_ms=None, session=None, last_zxid=0, patience=PATIENCE):
         wanted = session or Session(0, bytes(16), timeout_ms)
         self.xid = 0
         self.last_zxid = last_zxid
         self.buffer = b""
         try:
-            self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
+            self.socket = socket.create_connection(("127.0.0.1", port), patience)
         except OSError as error:
             raise Lost(str(error)) from error
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
