@@ -96,6 +96,7 @@ class Server:
         self.process = None
         self.paused = False
         self.runs = 0
+        self.excused_run = self.excused = 0  # digests that did not match while a snapshot was completed
         self.kind = kind
 
     def __str__(self):

@@ -1,10 +1,13 @@
 """Whether all servers have the same: every znode with its data, ACL and stat, digests, ephemerals, configuration."""
 
+import re
+
 from client import CHILDREN2, GET, GET_ACL, Session, Violation
 from cluster import Failed, SUPER_PASSWORD, eventually
 from wire import NO_NODE, Lost, text
 
 CONFIG = "/zookeeper/config"
+RECEIVED_SNAPSHOT = re.compile(r"Getting a snapshot from leader|\bSNAP\b")
 SPREAD = 200  # requests under way at a time
 
 
@@ -134,8 +137,14 @@ def compare_digests(cluster):
     """No server has seen a digest that was not its own, and where they remember the same moment they agree."""
     remembered = {}
     for server in cluster.running():
-        mismatches = server.mntr().get("digest_mismatches_count")
-        if mismatches not in ("0", None):
+        mismatches = int(server.mntr().get("digest_mismatches_count", 0))
+        # Excused are mismatches while a server catches up, that is, until the first comparison. A snapshot from the
+        # leader may contain what follows it, and transactions that are applied for the second time then count as
+        # mismatches. And Java 3.8 logs wrong digests with what it gets by DIFF, and reads them at the next start.
+        if server.excused_run != server.runs:
+            server.excused_run = server.runs
+            server.excused = mismatches if server.runs > 1 or RECEIVED_SNAPSHOT.search(server.log()) else 0
+        if mismatches > server.excused:
             raise Failed(f"{server} has seen {mismatches} digests that do not match its tree")
         for zxid, line in digests(server).items():
             first, other = remembered.setdefault(zxid, (line, server))
