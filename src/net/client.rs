@@ -3,45 +3,31 @@
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
-use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, Interest, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::Sleep;
 
+use super::socket::Socket;
 use super::{Heard, Words};
 use crate::pipeline::Pipeline;
 use crate::pipeline::admission::{Place, RequestThrottle, Waited};
-use crate::pipeline::client::{Client, Next, Phase, Sink};
+use crate::pipeline::client::{Client, Next, Phase};
+use crate::pipeline::outbox::Outbox;
 
 /// Bytes taken from a socket at once.
 const READ_BYTES: usize = 64 << 10;
-/// How long a connection that was told all is kept for the other side to close: closing first, with input
-/// unread, would reset it and could take the last answer along.
-const LINGER: Duration = Duration::from_millis(500);
 
 thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into_boxed_slice());
 }
 
-struct SocketSink(Arc<OwnedWriteHalf>);
-
-impl Sink for SocketSink {
-    fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
-    }
-}
-
 struct Connection {
-    input: OwnedReadHalf,
-    output: Arc<OwnedWriteHalf>,
+    socket: Socket,
     client: Arc<Client>,
     pipeline: Arc<Pipeline>,
     words: Arc<dyn Words>,
@@ -73,13 +59,8 @@ impl Stall {
     }
 
     /// Ready with a place, or when it is time to see whether anybody still waits for an answer.
-    fn poll(
-        &mut self,
-        input: &mut OwnedReadHalf,
-        unread: &mut Vec<u8>,
-        cx: &mut Context<'_>,
-    ) -> Poll<()> {
-        self.read_ahead(input, unread, cx);
+    fn poll(&mut self, socket: &Socket, unread: &mut Vec<u8>, cx: &mut Context<'_>) -> Poll<()> {
+        self.read_ahead(socket, unread, cx);
         let throttle = &self.throttle;
         let turn = self.turn.get_or_insert_with(|| throttle.enter());
         if let Poll::Ready(place) = turn.as_mut().poll(cx) {
@@ -91,54 +72,35 @@ impl Stall {
             let next = tokio::time::Instant::now() + throttle.settings.stall;
             self.next_look.as_mut().reset(next);
         }
-        self.waited.peer_gone = is_peer_gone(input, cx);
+        self.waited.peer_gone = socket.is_peer_gone(cx);
         Poll::Ready(())
     }
 
     /// A request waits from when it came, not from when the one before it had its turn.
-    fn read_ahead(
-        &mut self,
-        input: &mut OwnedReadHalf,
-        unread: &mut Vec<u8>,
-        cx: &mut Context<'_>,
-    ) {
+    fn read_ahead(&mut self, socket: &Socket, unread: &mut Vec<u8>, cx: &mut Context<'_>) {
         SCRATCH.with_borrow_mut(|scratch| {
             while unread.len() < READ_BYTES {
-                let mut buf = ReadBuf::new(scratch);
-                let read = Pin::new(&mut *input).poll_read(cx, &mut buf);
-                if !matches!(read, Poll::Ready(Ok(()))) || buf.filled().is_empty() {
+                let Poll::Ready(Ok(n @ 1..)) = socket.poll_read(cx, scratch) else {
                     break;
-                }
-                unread.extend_from_slice(buf.filled());
-                self.waited.arrived(buf.filled().len(), Instant::now());
+                };
+                unread.extend_from_slice(&scratch[..n]);
+                self.waited.arrived(n, Instant::now());
             }
         });
     }
 }
 
-/// Whether the other side has closed; what it sent before may still be unread.
-fn is_peer_gone(input: &OwnedReadHalf, cx: &mut Context<'_>) -> bool {
-    let ready = std::pin::pin!(input.ready(Interest::READABLE));
-    match ready.poll(cx) {
-        Poll::Ready(Ok(ready)) => ready.is_read_closed(),
-        Poll::Ready(Err(_)) => true,
-        Poll::Pending => false,
-    }
-}
-
 /// Serves a connection until it ends.
 pub async fn serve(
-    stream: TcpStream,
+    socket: Socket,
     remote: SocketAddr,
+    outbox: Arc<Outbox>,
     pipeline: Arc<Pipeline>,
     words: Arc<dyn Words>,
 ) {
-    let (input, output) = stream.into_split();
-    let output = Arc::new(output);
-    let client = pipeline.connect(remote, Box::new(SocketSink(output.clone())));
+    let client = pipeline.connect(remote, Box::new(socket.output()), outbox);
     let mut connection = Connection {
-        input,
-        output,
+        socket,
         client: client.clone(),
         pipeline: pipeline.clone(),
         words,
@@ -147,19 +109,14 @@ pub async fn serve(
         stall: None,
     };
     poll_fn(|cx| connection.poll(cx)).await;
-    let polite = client.is_finished();
     pipeline.disconnect(&client);
-    drop(client);
-    if polite {
-        connection.linger().await;
-    }
 }
 
 impl Connection {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             self.client.flush();
-            match self.client.next(cx.waker()) {
+            match self.client.next(cx.waker(), !self.unread.is_empty()) {
                 Next::Close => return Poll::Ready(()),
                 Next::Pause => {
                     self.give_up_turn();
@@ -167,12 +124,17 @@ impl Connection {
                 }
                 Next::AwaitWritable => {
                     self.give_up_turn();
-                    let stream: &TcpStream = self.output.as_ref().as_ref();
-                    if ready!(stream.poll_write_ready(cx)).is_err() {
+                    let client = &self.client;
+                    let flushed = self.socket.poll_send(cx, || {
+                        client.flush();
+                        client.is_sent()
+                    });
+                    if ready!(flushed).is_err() {
                         return Poll::Ready(());
                     }
                     continue;
                 }
+                Next::AwaitEnd => return self.drain(cx),
                 Next::Read => {}
             }
             if self.pipeline.is_busy() && self.client.pause_if_waiting() {
@@ -180,7 +142,7 @@ impl Connection {
                 return Poll::Pending;
             }
             if let Some(stall) = &mut self.stall {
-                ready!(stall.poll(&mut self.input, &mut self.unread, cx));
+                ready!(stall.poll(&self.socket, &mut self.unread, cx));
                 let unread = std::mem::take(&mut self.unread);
                 self.handle(&unread);
                 continue;
@@ -199,16 +161,14 @@ impl Connection {
     /// Reads once and handles what came. Breaks at the end of the input.
     fn read(&mut self, cx: &mut Context<'_>) -> Poll<std::ops::ControlFlow<()>> {
         SCRATCH.with_borrow_mut(|scratch| {
-            let mut buf = ReadBuf::new(scratch);
-            if ready!(Pin::new(&mut self.input).poll_read(cx, &mut buf)).is_err()
-                || buf.filled().is_empty()
-            {
+            let Ok(n @ 1..) = ready!(self.socket.poll_read(cx, scratch)) else {
                 return Poll::Ready(std::ops::ControlFlow::Break(()));
-            }
+            };
+            let input = &scratch[..n];
             if self.unread.is_empty() {
-                self.handle(buf.filled());
+                self.handle(input);
             } else {
-                self.unread.extend_from_slice(buf.filled());
+                self.unread.extend_from_slice(input);
                 if self.unread.len() >= self.wanted {
                     let unread = std::mem::take(&mut self.unread);
                     self.handle(&unread);
@@ -256,23 +216,11 @@ impl Connection {
         }
     }
 
-    /// Closes our side, and takes what still comes until the other side closes too.
-    async fn linger(self) {
-        let Connection {
-            mut input,
-            output,
-            client,
-            ..
-        } = self;
-        // The client holds the sink, and with it the other handle of the output.
-        drop(client);
-        if let Ok(mut output) = Arc::try_unwrap(output) {
-            let _ = output.shutdown().await;
-        }
-        let drain = async {
-            let mut buf = [0; 4096];
-            while input.read(&mut buf).await.is_ok_and(|n| n > 0) {}
-        };
-        let _ = tokio::time::timeout(LINGER, drain).await;
+    /// Ready when the other side has closed; what it still sends is of no interest.
+    fn drain(&self, cx: &mut Context<'_>) -> Poll<()> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            while let Ok(1..) = ready!(self.socket.poll_read(cx, scratch)) {}
+            Poll::Ready(())
+        })
     }
 }

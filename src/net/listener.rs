@@ -9,9 +9,12 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::net::{TcpListener, TcpStream};
+use socket2::{Domain, Protocol, Socket as Raw, TcpKeepalive, Type};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
+use super::loops::Loops;
+use super::socket::{Socket, watch};
 use super::{Words, client};
 use crate::pipeline::Pipeline;
 
@@ -83,8 +86,8 @@ impl Counts {
     }
 }
 
-pub fn bind(settings: &ListenSettings) -> io::Result<TcpListener> {
-    let socket = Socket::new(
+pub fn bind(settings: &ListenSettings) -> io::Result<Raw> {
+    let socket = Raw::new(
         Domain::for_address(settings.address),
         Type::STREAM,
         Some(Protocol::TCP),
@@ -94,6 +97,11 @@ pub fn bind(settings: &ListenSettings) -> io::Result<TcpListener> {
         // The wildcard takes both families, as Java's does.
         socket.set_only_v6(false)?;
     }
+    // Connections inherit these two.
+    socket.set_tcp_nodelay(true)?;
+    if settings.keepalive {
+        socket.set_tcp_keepalive(&TcpKeepalive::new())?;
+    }
     socket.set_nonblocking(true)?;
     socket.bind(&settings.address.into())?;
     socket.listen(if settings.backlog > 0 {
@@ -101,19 +109,24 @@ pub fn bind(settings: &ListenSettings) -> io::Result<TcpListener> {
     } else {
         BACKLOG
     })?;
-    TcpListener::from_std(socket.into())
+    Ok(socket)
 }
 
 /// Accepts until the runtime ends.
 pub async fn run(
-    listener: TcpListener,
+    listener: Raw,
     settings: ListenSettings,
     counts: Arc<Counts>,
+    loops: Arc<Loops>,
     pipeline: Arc<Pipeline>,
     words: Arc<dyn Words>,
 ) {
+    let listener = match watch(listener, Interest::READABLE) {
+        Ok(listener) => listener,
+        Err(e) => return tracing::error!("cannot accept on {}: {e}", settings.address),
+    };
     loop {
-        let (stream, remote) = match listener.accept().await {
+        let (socket, remote) = match accept(&listener).await {
             Ok(accepted) => accepted,
             Err(e) => {
                 tracing::warn!("cannot accept on {}: {e}", settings.address);
@@ -121,16 +134,16 @@ pub async fn run(
                 continue;
             }
         };
-        let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
         match counts.admit(&settings, remote.ip()) {
             Ok(place) => {
-                if let Err(e) = configure(&stream, &settings) {
-                    tracing::debug!(%remote, "cannot configure a socket: {e}");
-                    continue;
-                }
                 let (pipeline, words) = (pipeline.clone(), words.clone());
-                crate::server::spawn(async move {
-                    client::serve(stream, remote, pipeline, words).await;
+                loops.serve(|outbox| async move {
+                    match Socket::new(socket) {
+                        Ok(socket) => {
+                            client::serve(socket, remote, outbox, pipeline, words).await;
+                        }
+                        Err(e) => tracing::warn!(%remote, "cannot wait for a connection: {e}"),
+                    }
                     drop(place);
                 });
             }
@@ -138,16 +151,29 @@ pub async fn run(
                 pipeline.stats.metrics.connection_rejected.add(1);
                 tracing::warn!("{why}");
                 // A reset, as upstream's: the client notices at once.
-                let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+                let _ = socket.set_linger(Some(Duration::ZERO));
             }
         }
     }
 }
 
-fn configure(stream: &TcpStream, settings: &ListenSettings) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    if settings.keepalive {
-        SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new())?;
+async fn accept(listener: &AsyncFd<Arc<Raw>>) -> io::Result<(Raw, SocketAddr)> {
+    loop {
+        let mut ready = listener.readable().await?;
+        match ready
+            .get_inner()
+            .accept4(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC)
+        {
+            Ok((socket, address)) => {
+                let Some(remote) = address.as_socket() else {
+                    continue;
+                };
+                let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
+                return Ok((socket, remote));
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
     }
-    Ok(())
 }

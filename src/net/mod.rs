@@ -3,6 +3,8 @@
 
 pub mod client;
 pub mod listener;
+pub mod loops;
+mod socket;
 
 /// Whether the first bytes of a connection are a four-letter word.
 #[derive(Debug, PartialEq, Eq)]

@@ -16,6 +16,7 @@ use std::time::Instant;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::admission::Held;
+use super::outbox::Outbox;
 use crate::auth::Id;
 use crate::ids::{ConnId, Xid};
 use crate::ops::put;
@@ -25,7 +26,11 @@ use crate::session::Session;
 
 /// A way to send that may be used from any thread and never blocks.
 pub trait Sink: Send + Sync {
-    fn try_send(&self, bytes: &[u8]) -> io::Result<usize>;
+    /// After the `last` bytes comes [`Sink::end`].
+    fn try_send(&self, bytes: &[u8], last: bool) -> io::Result<usize>;
+
+    /// The other side sees the end of what is sent.
+    fn end(&self);
 }
 
 /// Something whose answer is still to come.
@@ -76,8 +81,12 @@ pub(super) struct State {
     out: Vec<u8>,
     /// Somebody is writing to the socket, outside the lock.
     sending: bool,
-    /// Close when all is sent.
+    /// Nothing comes after what is unsent.
     finishing: bool,
+    /// The other side was told so.
+    ended: bool,
+    /// It was asked before whether it has closed since then.
+    lingers: bool,
     /// Nothing is sent or answered any more.
     dead: bool,
     /// In the list of those to flush after the current batch.
@@ -118,6 +127,7 @@ pub struct Client {
     pub since_ms: i64,
     pub stats: ClientStats,
     sink: Box<dyn Sink>,
+    outbox: Arc<Outbox>,
     state: Mutex<State>,
 }
 
@@ -129,6 +139,9 @@ pub enum Next {
     AwaitWritable,
     /// Too much is unanswered or unsent; a wake-up comes.
     Pause,
+    /// All was said: the other side closes next. Closing first, with input unread, would reset the connection and
+    /// could take the last answer along.
+    AwaitEnd,
     Close,
 }
 
@@ -139,6 +152,7 @@ impl Client {
         since_ms: i64,
         ids: Arc<[Id]>,
         sink: Box<dyn Sink>,
+        outbox: Arc<Outbox>,
     ) -> Client {
         let stats = ClientStats {
             min_latency_ms: AtomicI64::new(i64::MAX),
@@ -154,6 +168,8 @@ impl Client {
             out: Vec::new(),
             sending: false,
             finishing: false,
+            ended: false,
+            lingers: false,
             dead: false,
             touched: false,
             paused: false,
@@ -165,6 +181,7 @@ impl Client {
             since_ms,
             stats,
             sink,
+            outbox,
             state: Mutex::new(state),
         }
     }
@@ -177,27 +194,24 @@ impl Client {
         self.state.lock().session.clone()
     }
 
+    /// Of the thread that serves it.
+    pub fn outbox(&self) -> &Arc<Outbox> {
+        &self.outbox
+    }
+
     pub fn queued(&self) -> usize {
         self.state.lock().queue.len()
     }
 
     /// Ends the connection without another word.
     pub fn kill(&self) {
-        let waker = {
-            let mut state = self.state.lock();
-            state.dead = true;
-            state.waker.take()
-        };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        let mut state = self.state.lock();
+        state.dead = true;
+        wake(state);
     }
 
     pub fn wake(&self) {
-        let waker = self.state.lock().waker.take();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wake(self.state.lock());
     }
 
     /// Raw text, then the end: for four-letter words.
@@ -207,8 +221,9 @@ impl Client {
         state.finishing = true;
     }
 
-    /// Looked at by the connection's task before it waits; remembers whom to wake.
-    pub fn next(&self, waker: &Waker) -> Next {
+    /// Looked at by the connection's task before it waits; remembers whom to wake. `has_unread`: it holds input that
+    /// was not taken.
+    pub fn next(&self, waker: &Waker, has_unread: bool) -> Next {
         let mut state = self.state.lock();
         if !state.waker.as_ref().is_some_and(|w| w.will_wake(waker)) {
             state.waker = Some(waker.clone());
@@ -220,16 +235,28 @@ impl Client {
         if !state.out.is_empty() && !state.sending {
             return Next::AwaitWritable;
         }
-        if state.finishing && !state.sending {
-            return Next::Close;
+        if state.finishing {
+            return Next::AwaitEnd;
         }
-        state.paused =
-            !state.takes_requests() || state.phase == Phase::Connecting || state.is_full();
+        // While its session begins a client says nothing, nearly always: then it need not be woken either.
+        let connecting = state.phase == Phase::Connecting && has_unread;
+        state.paused = !state.takes_requests() || connecting || state.is_full();
         if state.paused {
             Next::Pause
         } else {
             Next::Read
         }
+    }
+
+    /// Nothing is left that the socket did not take.
+    pub fn is_sent(&self) -> bool {
+        self.state.lock().out.is_empty()
+    }
+
+    /// Asked from time to time: true when the other side had all the time between two of the questions to close.
+    pub fn lingers(&self) -> bool {
+        let mut state = self.state.lock();
+        state.ended && std::mem::replace(&mut state.lingers, true)
     }
 
     /// Waits for an answer before more is read, if there is one to wait for.
@@ -243,27 +270,28 @@ impl Client {
         self.state.lock().phase
     }
 
-    /// All was said and sent: the rest is to close politely.
-    pub fn is_finished(&self) -> bool {
-        let state = self.state.lock();
-        state.finishing && !state.dead
-    }
-
     /// Sends what there is, unless somebody else is at it: that one goes on until nothing is left.
     pub fn flush(&self) {
         let mut spare = SPARE.take();
-        loop {
-            let mut state = self.state.lock();
-            if state.sending || state.dead || state.out.is_empty() {
+        let mut state = self.state.lock();
+        state.touched = false;
+        while !state.sending && !state.dead {
+            if state.out.is_empty() {
+                if state.finishing && !state.ended {
+                    state.ended = true;
+                    drop(state);
+                    self.sink.end();
+                }
                 break;
             }
             state.sending = true;
             std::mem::swap(&mut state.out, &mut spare);
+            let last = state.finishing;
             drop(state);
 
-            let sent = self.send(&spare);
+            let sent = self.send(&spare, last);
 
-            let mut state = self.state.lock();
+            state = self.state.lock();
             state.sending = false;
             match sent {
                 Ok(n) if n == spare.len() => spare.clear(),
@@ -273,31 +301,16 @@ impl Client {
                     let later = std::mem::take(&mut state.out);
                     spare.extend_from_slice(&later);
                     state.out = std::mem::take(&mut spare);
-                    let waker = state.waker.take();
-                    drop(state);
-                    if let Some(waker) = waker {
-                        waker.wake();
-                    }
-                    break;
+                    return wake(state);
                 }
                 Err(_) => {
                     state.dead = true;
                     state.out = Vec::new();
-                    spare.clear();
-                    let waker = state.waker.take();
-                    drop(state);
-                    if let Some(waker) = waker {
-                        waker.wake();
-                    }
-                    break;
+                    return wake(state);
                 }
             }
-            if (state.finishing || state.paused) && state.out.is_empty() {
-                let waker = state.waker.take();
-                drop(state);
-                if let Some(waker) = waker {
-                    waker.wake();
-                }
+            if state.paused && state.out.is_empty() && !state.finishing {
+                wake(state);
                 break;
             }
         }
@@ -307,10 +320,10 @@ impl Client {
         }
     }
 
-    fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+    fn send(&self, bytes: &[u8], last: bool) -> io::Result<usize> {
         let mut at = 0;
         while at < bytes.len() {
-            match self.sink.try_send(&bytes[at..]) {
+            match self.sink.try_send(&bytes[at..], last) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => at += n,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
@@ -319,6 +332,15 @@ impl Client {
             }
         }
         Ok(at)
+    }
+}
+
+/// Wakes the connection's task, outside of the lock.
+fn wake(mut state: MutexGuard<'_, State>) {
+    let waker = state.waker.take();
+    drop(state);
+    if let Some(waker) = waker {
+        waker.wake();
     }
 }
 

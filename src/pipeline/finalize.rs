@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::Pipeline;
 use super::client::{Client, State, Waiting, put_reply, reply_xid};
+use super::outbox::deliver;
 use super::prep::Group;
 use super::watchers::Firing;
 use crate::ids::SessionId;
@@ -18,8 +19,6 @@ use crate::tree::Tree;
 
 /// Transactions that are applied under one hold of the tree's lock: readers wait for no more than these.
 const APPLY_MAX: usize = 256;
-/// Up to so many connections are sent their answers from here; above, their own tasks do it side by side.
-const DIRECT_SENDS_MAX: usize = 64;
 
 impl Pipeline {
     pub(super) fn finalize(&self, group: &mut Group) {
@@ -64,15 +63,7 @@ impl Pipeline {
         }
         self.outstanding
             .fetch_sub(group.txns.len(), Ordering::Relaxed);
-        let direct = touched.len() <= DIRECT_SENDS_MAX;
-        for client in touched {
-            client.state().touched = false;
-            if direct {
-                client.flush();
-            } else {
-                client.wake();
-            }
-        }
+        deliver(touched);
     }
 
     fn session_closed(&self, firing: &mut Firing<'_>, id: SessionId, origin: Option<&Arc<Client>>) {

@@ -36,13 +36,13 @@ impl Pipeline {
         }
     }
 
-    /// Closes connections that did not finish a handshake in time.
+    /// Closes connections that did not finish a handshake in time, or do not close after the last word.
     pub fn close_silent(&self, never_spoke: Duration) {
         let now = wall_ms();
         for client in self.clients() {
-            if client.phase() == Phase::New
-                && now - client.since_ms > never_spoke.as_millis() as i64
-            {
+            let silent = client.phase() == Phase::New
+                && now - client.since_ms > never_spoke.as_millis() as i64;
+            if silent || client.lingers() {
                 client.kill();
             }
         }

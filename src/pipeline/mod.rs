@@ -13,6 +13,7 @@ mod frames;
 mod handshake;
 mod housekeeping;
 mod identity;
+pub mod outbox;
 mod prep;
 pub mod recovery;
 mod routing;
@@ -40,6 +41,7 @@ use admission::{LargeRequests, RequestThrottle, RequestThrottleSettings};
 use client::{Client, Sink};
 use connection_throttle::{ConnectionThrottle, ConnectionThrottleSettings};
 pub use frames::Received;
+use outbox::Outbox;
 use prep::{GROUP_BYTES_MAX, Prep, Request};
 use stats::Stats;
 use watchers::Watchers;
@@ -117,11 +119,16 @@ impl Pipeline {
         self.outstanding.load(Ordering::Relaxed)
     }
 
-    pub fn connect(&self, remote: std::net::SocketAddr, sink: Box<dyn Sink>) -> Arc<Client> {
+    pub fn connect(
+        &self,
+        remote: std::net::SocketAddr,
+        sink: Box<dyn Sink>,
+        outbox: Arc<Outbox>,
+    ) -> Arc<Client> {
         let ids: Arc<[Id]> = Arc::from([Providers::initial_id(remote.ip())]);
         let mut watchers = self.watchers.lock();
         let id = watchers.new_id();
-        let client = Arc::new(Client::new(id, remote, wall_ms(), ids, sink));
+        let client = Arc::new(Client::new(id, remote, wall_ms(), ids, sink, outbox));
         watchers.clients.insert(id, client.clone());
         client
     }

@@ -4,10 +4,11 @@
 
 use std::io;
 use std::sync::Arc;
+use std::task::Waker;
 
 use parking_lot::Mutex;
 
-use super::client::{Client, Phase, Sink};
+use super::client::{Client, Next, Phase, Sink};
 use super::prep::Group;
 use super::{Pipeline, Settings};
 use crate::auth::{AuthSettings, Providers};
@@ -24,10 +25,12 @@ use crate::tree::Tree;
 struct Wire(Arc<Mutex<Vec<u8>>>);
 
 impl Sink for Wire {
-    fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
+    fn try_send(&self, bytes: &[u8], _last: bool) -> io::Result<usize> {
         self.0.lock().extend_from_slice(bytes);
         Ok(bytes.len())
     }
+
+    fn end(&self) {}
 }
 
 struct Rig {
@@ -72,7 +75,9 @@ impl Rig {
     fn peer(&self) -> Peer {
         let wire = Wire::default();
         let remote = "127.0.0.1:1000".parse().unwrap();
-        let client = self.pipeline.connect(remote, Box::new(wire.clone()));
+        let client = self
+            .pipeline
+            .connect(remote, Box::new(wire.clone()), Arc::default());
         Peer { client, wire }
     }
 
@@ -271,7 +276,9 @@ fn closing_ends_the_session_and_its_ephemerals() {
     rig.send(&peer, &burst.concat());
     rig.disk();
     assert_eq!(rig.answers(&peer), [(1, OK), (2, OK)]);
-    assert!(peer.client.is_finished());
+    let next = peer.client.next(Waker::noop(), false);
+    assert_eq!((next, peer.client.lingers()), (Next::AwaitEnd, false));
+    assert!(peer.client.lingers(), "it had a whole interval to close");
     let exists = ExistsRequest {
         path: Text::from("/e"),
         watch: false,
@@ -279,6 +286,20 @@ fn closing_ends_the_session_and_its_ephemerals() {
     rig.send(&other, &request(1, OpCode::EXISTS, &exists));
     assert_eq!(rig.answers(&other), [(1, NO_NODE)]);
     assert_eq!(rig.pipeline.sessions().len(), 1);
+}
+
+#[test]
+fn a_client_that_waits_for_its_session_is_read_until_it_says_more() {
+    let rig = Rig::new();
+    let peer = rig.peer();
+    rig.send(&peer, &connect());
+    assert_eq!(peer.client.next(Waker::noop(), false), Next::Read);
+    let early = rig.pipeline.receive(&peer.client, &get(1, "/"), None);
+    assert_eq!(early.consumed, 0);
+    assert_eq!(peer.client.next(Waker::noop(), true), Next::Pause);
+    rig.disk();
+    peer.client.flush();
+    assert_eq!(peer.client.next(Waker::noop(), true), Next::Read);
 }
 
 #[test]

@@ -4,7 +4,6 @@
 mod footprint;
 mod status;
 
-use std::future::Future;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +14,7 @@ use crate::auth::{AuthSettings, Providers};
 use crate::config::{Config, ListenAddress};
 use crate::net::Words;
 use crate::net::listener::{self, ListenSettings};
+use crate::net::loops::Loops;
 use crate::ops::Rules;
 use crate::pipeline::admission::RequestThrottleSettings;
 use crate::pipeline::connection_throttle::ConnectionThrottleSettings;
@@ -22,11 +22,6 @@ use crate::pipeline::recovery::Restoring;
 use crate::pipeline::{Pipeline, Settings};
 use crate::storage::{self, Room, Storage, StorageConfig, StorageError};
 use status::Status;
-
-/// The one place where tasks are born.
-pub fn spawn(task: impl Future<Output = ()> + Send + 'static) {
-    tokio::spawn(task);
-}
 
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
@@ -104,34 +99,36 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
         })?
     };
 
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let (loops, threads) = Loops::start(Loops::count())?;
+    for settings in listen {
+        let listener = listener::bind(&settings).map_err(|error| ServerError::Listen {
+            address: settings.address,
+            error,
+        })?;
+        let address = listener
+            .local_addr()?
+            .as_socket()
+            .unwrap_or(settings.address);
+        tracing::info!("binding to port {address}");
+        loops.spawn(listener::run(
+            listener,
+            settings,
+            Arc::default(),
+            loops.clone(),
+            pipeline.clone(),
+            status.clone(),
+        ));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let served = runtime.block_on(async {
-        let mut bound = Vec::new();
-        for settings in listen {
-            let listener = listener::bind(&settings).map_err(|error| ServerError::Listen {
-                address: settings.address,
-                error,
-            })?;
-            let address = listener.local_addr()?;
-            tracing::info!("binding to port {address}");
-            bound.push((listener, settings));
-        }
-        for (listener, settings) in bound {
-            spawn(listener::run(
-                listener,
-                settings,
-                Arc::default(),
-                pipeline.clone(),
-                status.clone(),
-            ));
-        }
-        footprint::drop_start_code();
-        wait_for_signal().await
-    });
+    footprint::drop_start_code();
+    let served = runtime.block_on(wait_for_signal());
     // No new requests: what was accepted is finished, then everything is put away.
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    loops.stop();
+    for thread in threads {
+        let _ = thread.join();
+    }
     pipeline.stop();
     let _ = disk.join();
     pipeline.final_checkpoint();
@@ -163,7 +160,7 @@ fn fatal(error: &StorageError) -> ! {
     std::process::exit(error.exit_code());
 }
 
-fn thread(
+pub fn thread(
     name: &str,
     run: impl FnOnce() + Send + 'static,
 ) -> std::io::Result<std::thread::JoinHandle<()>> {
