@@ -2,6 +2,7 @@
 //! one; leaves what either means to others. Answers to `NIOServerCnxnFactory` and `NIOServerCnxn`.
 
 pub mod client;
+pub mod election;
 pub mod listener;
 pub mod loops;
 mod socket;

@@ -1,0 +1,88 @@
+//! Dialling a server, and saying who dials.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use super::{Shared, address};
+use crate::ids::ServerId;
+use crate::proto::election::{Greeting, GreetingVersion};
+
+/// At the addresses of the configuration.
+pub(super) fn configured(shared: Arc<Shared>, peer: ServerId) {
+    let configs = shared.configs.lock();
+    let addresses = address::of(&configs.committed, configs.last_seen.as_ref(), peer);
+    drop(configs);
+    at(shared, peer, addresses);
+}
+
+/// At these addresses, one after the other. Does nothing while there is an attempt or a connection.
+pub(super) fn at(shared: Arc<Shared>, peer: ServerId, addresses: Vec<String>) {
+    if addresses.is_empty() {
+        tracing::warn!("no election address of server {peer} is known");
+        return;
+    }
+    if shared.peers.lock().begin_dial(peer) {
+        crate::server::spawn(async move {
+            attempt(&shared, peer, &addresses).await;
+            shared.peers.lock().end_dial(peer);
+        });
+    }
+}
+
+async fn attempt(shared: &Arc<Shared>, peer: ServerId, addresses: &[String]) {
+    for address in addresses {
+        match connect(shared, address).await {
+            Ok(stream) if peer < shared.config.id => {
+                tracing::debug!("election connection to server {peer} at {address}");
+                return shared.connected(peer, stream, BytesMut::new());
+            }
+            // The other side knows now that I am here, and dials.
+            Ok(_) => return,
+            Err(error) => {
+                tracing::warn!(
+                    "cannot open a channel to server {peer} at election address {address}: {error}"
+                );
+            }
+        }
+    }
+}
+
+/// A name is looked up anew each time: the server may have moved.
+async fn connect(shared: &Shared, address: &str) -> io::Result<TcpStream> {
+    let mut stream = within(shared.config.connect_timeout, TcpStream::connect(address)).await?;
+    configure(&stream, shared.config.tcp_keepalive)?;
+    let greeting = Greeting {
+        server_id: shared.config.id.0,
+        addresses: shared.configs.lock().own_addresses.clone(),
+        version: match shared.config.multiple_addresses {
+            true => GreetingVersion::V2,
+            false => GreetingVersion::V1,
+        },
+    };
+    let mut bytes = BytesMut::new();
+    greeting.encode(&mut bytes);
+    // In one piece, because the original reads it with one call.
+    within(shared.config.handshake_timeout, stream.write_all(&bytes)).await?;
+    Ok(stream)
+}
+
+async fn within<T>(time: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    match tokio::time::timeout(time, work).await {
+        Ok(done) => done,
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
+pub(super) fn configure(stream: &TcpStream, keepalive: bool) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    if keepalive {
+        SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new())?;
+    }
+    Ok(())
+}
