@@ -170,7 +170,7 @@ impl Shared {
         for listener in listeners {
             let stop = Arc::new(Notify::new());
             listening.push(stop.clone());
-            crate::server::spawn(listen::run(self.clone(), listener, stop));
+            tokio::spawn(listen::run(self.clone(), listener, stop));
         }
     }
 
@@ -182,7 +182,7 @@ impl Shared {
         match self.peers.lock().begin_connection(peer) {
             Some(worker) => {
                 let task = connection::run(self.clone(), peer, worker, stream, read_ahead);
-                crate::server::spawn(task);
+                tokio::spawn(task);
             }
             None => tracing::warn!("no room for a connection of server {peer}, closing it"),
         }

@@ -28,7 +28,7 @@ pub(super) fn at(shared: Arc<Shared>, peer: ServerId, addresses: Vec<String>) {
         return;
     }
     if shared.peers.lock().begin_dial(peer) {
-        crate::server::spawn(async move {
+        tokio::spawn(async move {
             attempt(&shared, peer, &addresses).await;
             shared.peers.lock().end_dial(peer);
         });

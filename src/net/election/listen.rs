@@ -71,13 +71,14 @@ async fn bind_once(address: &str) -> io::Result<TcpListener> {
         // The wildcard takes both families.
         address = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), address.port());
     }
-    listener::bind(&ListenSettings {
+    let listener = listener::bind(&ListenSettings {
         address,
         backlog: BACKLOG,
         per_ip_max: 0,
         total_max: 0,
         keepalive: false,
-    })
+    })?;
+    TcpListener::from_std(listener.into())
 }
 
 fn has_ipv6() -> bool {
@@ -86,7 +87,7 @@ fn has_ipv6() -> bool {
 
 /// At another address than before. Goes on trying: the server works without, as long as it dials others.
 pub(super) fn again(shared: Arc<Shared>, own: Vec<PeerAddress>) {
-    crate::server::spawn(async move {
+    tokio::spawn(async move {
         shared.accept_on(Vec::new());
         let told = address::told(&own, shared.config.multiple_addresses).await;
         shared.configs.lock().own_addresses = told;
@@ -126,7 +127,7 @@ pub(super) async fn run(shared: Arc<Shared>, listener: TcpListener, stop: Arc<No
             continue;
         };
         let shared = shared.clone();
-        crate::server::spawn(async move {
+        tokio::spawn(async move {
             let limit = shared.config.handshake_timeout;
             match tokio::time::timeout(limit, hear(&shared, stream, remote)).await {
                 Ok(Ok(())) => {}
