@@ -4,7 +4,7 @@
 //! cannot show a hole: a snapshot that was installed starts a new log (ZOOKEEPER-2846). Answers to `committedLog` and
 //! `TxnLogProposalIterator`.
 
-use crate::ids::{Epoch, Zxid};
+use crate::ids::Zxid;
 
 /// Contiguous zxids of one epoch, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,8 +125,13 @@ impl LogShape {
         self.base = base;
     }
 
-    pub fn last_epoch(&self) -> Epoch {
-        self.last().epoch()
+    /// The entry that follows this entry or the base; `None` for the last one and for what is not contained.
+    pub fn successor(&self, zxid: Zxid) -> Option<Zxid> {
+        if !self.contains(zxid) {
+            return None;
+        }
+        let run = self.runs.iter().find(|run| run.last > zxid)?;
+        Some(run.first.max(zxid.next()))
     }
 }
 
@@ -141,6 +146,7 @@ fn follows(last: Zxid, next: Zxid) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::ids::Epoch;
 
     fn z(epoch: i64, counter: u32) -> Zxid {
         Zxid::new(Epoch(epoch), counter)
@@ -199,6 +205,21 @@ mod tests {
         assert_eq!(shape.count_after(z(1, 5)), 3);
         assert_eq!(shape.count_after(z(2, 0)), 2);
         assert_eq!(shape.count_after(z(3, 2)), 0);
+    }
+
+    #[test]
+    fn successors_are_all_entries_in_order() {
+        let shape = shape(z(1, 3), &[(1, 4, 5), (3, 1, 2)]);
+        let mut at = shape.base();
+        let mut found = Vec::new();
+        while let Some(next) = shape.successor(at) {
+            found.push(next);
+            at = next;
+        }
+        assert_eq!(found, [z(1, 4), z(1, 5), z(3, 1), z(3, 2)]);
+        for absent in [z(1, 2), z(1, 6), z(2, 0), z(3, 0)] {
+            assert_eq!(shape.successor(absent), None, "{absent}");
+        }
     }
 
     #[test]
