@@ -59,18 +59,41 @@ impl LogShape {
     }
 
     pub fn append(&mut self, next: Zxid) -> Result<(), Gap> {
-        let last = self.last();
-        if !follows(last, next) {
-            return Err(Gap { last, next });
+        self.append_run(next, next)
+    }
+
+    /// Entries of one epoch without a gap, both ends included.
+    pub fn append_run(&mut self, first: Zxid, last: Zxid) -> Result<(), Gap> {
+        let gap = |last, next| Err(Gap { last, next });
+        if !self.continues_with(first) {
+            return gap(self.last(), first);
+        }
+        if last < first || last.epoch() != first.epoch() {
+            return gap(first, last);
         }
         match self.runs.last_mut() {
-            Some(run) if run.last.epoch() == next.epoch() => run.last = next,
-            _ => self.runs.push(Run {
-                first: next,
-                last: next,
-            }),
+            Some(run) if run.last.epoch() == first.epoch() => run.last = last,
+            _ => self.runs.push(Run { first, last }),
         }
         Ok(())
+    }
+
+    /// The shape of a log with these runs of entries, beside a state of zxid `state`. What lies below the first entry
+    /// is not known if the state is further.
+    pub fn read(
+        state: Zxid,
+        runs: impl IntoIterator<Item = (Zxid, Zxid)>,
+    ) -> Result<LogShape, Gap> {
+        let mut runs = runs.into_iter().peekable();
+        let base = match runs.peek() {
+            Some((first, _)) if *first <= state => Zxid(first.0 - 1),
+            _ => state,
+        };
+        let mut shape = LogShape::starting_at(base);
+        for (first, last) in runs {
+            shape.append_run(first, last)?;
+        }
+        Ok(shape)
     }
 
     /// True for entries, and for the base.
@@ -182,6 +205,22 @@ mod tests {
             assert_eq!(shape.continues_with(next), expected, "{last} {next}");
             assert_eq!(shape.append(next).is_ok(), expected);
         }
+    }
+
+    #[test]
+    fn a_log_as_the_disk_has_it() {
+        let runs = [(z(2, 1), z(2, 5)), (z(3, 1), z(3, 1)), (z(3, 2), z(3, 9))];
+        let behind = LogShape::read(z(1, 7), runs).unwrap();
+        assert_eq!((behind.base(), behind.last()), (z(1, 7), z(3, 9)));
+        assert_eq!(behind.count_after(z(1, 7)), 14);
+        let beside = LogShape::read(z(2, 3), runs).unwrap();
+        assert_eq!((beside.base(), beside.last()), (z(2, 0), z(3, 9)));
+        assert!(beside.contains(z(2, 3)));
+        assert_eq!(LogShape::read(z(2, 3), []).unwrap().last(), z(2, 3));
+        for gap in [(z(2, 7), z(2, 8)), (z(3, 2), z(3, 3)), (z(3, 1), z(4, 1))] {
+            assert!(LogShape::read(z(1, 7), [runs[0], gap]).is_err(), "{gap:?}");
+        }
+        assert!(LogShape::read(z(1, 7), [(z(1, 9), z(1, 10))]).is_err(), "a hole behind the state");
     }
 
     #[test]

@@ -1,0 +1,115 @@
+//! A follower in broadcast: logs what is proposed, acknowledges it when it is durable, delivers what is committed.
+//!
+//! How it got there is in `learner`. Answers to `Follower` and `SendAckRequestProcessor`.
+
+use std::collections::VecDeque;
+
+use crate::ids::{Epoch, LinkId, ServerId, Zxid};
+use crate::membership::Membership;
+use crate::proto::quorum::{PacketKind, QuorumPacket};
+
+use super::Output;
+use super::learner::{next_committed, take, txn_of};
+use super::role::{Ctx, End, SyncAnswers, pop_if, reconfig_of, simple};
+
+#[derive(Debug)]
+pub(super) struct Follower {
+    epoch: Epoch,
+    /// Proposals in the order of the log, durable or not.
+    unacked: VecDeque<Zxid>,
+    syncs: SyncAnswers,
+}
+
+impl Follower {
+    pub(super) fn new(epoch: Epoch, unacked: VecDeque<Zxid>) -> Follower {
+        Follower {
+            epoch,
+            unacked,
+            syncs: SyncAnswers::default(),
+        }
+    }
+
+    pub(super) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Acknowledges one by one, because the original's leaders count them one by one.
+    pub(super) fn persisted(&mut self, link: LinkId, ctx: &mut Ctx<'_>) {
+        let durable = ctx.disk.durable();
+        while let Some(zxid) = pop_if(&mut self.unacked, |zxid| *zxid <= durable) {
+            ctx.send(link, simple(PacketKind::ACK, zxid));
+        }
+        self.syncs.release(link, ctx);
+    }
+
+    pub(super) fn packet(
+        &mut self,
+        leader: ServerId,
+        link: LinkId,
+        packet: QuorumPacket,
+        reconfig: &mut Option<(Zxid, Membership)>,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), End> {
+        match packet.kind {
+            PacketKind::PROPOSAL => {
+                let txn = txn_of(&packet)?;
+                let zxid = txn.zxid;
+                if let Some(config) = reconfig_of(&txn) {
+                    ctx.configs.see(config.clone(), ctx.disk, ctx.out);
+                    *reconfig = Some((zxid, config));
+                }
+                take(txn, ctx).map_err(End::Look)?;
+                self.unacked.push_back(zxid);
+                // One that was there already is acknowledged at once.
+                self.persisted(link, ctx);
+            }
+            PacketKind::COMMIT => self.commit(Zxid(packet.zxid), link, ctx)?,
+            PacketKind::COMMITANDACTIVATE => {
+                let zxid = Zxid(packet.zxid);
+                let activated = packet.designated_leader();
+                let (designated, _) = activated.map_err(|error| End::Look(error.to_string()))?;
+                self.commit(zxid, link, ctx)?;
+                let config = reconfig.take().filter(|(of, _)| *of == zxid);
+                let config = config.map(|(_, config)| config);
+                return activate(ServerId(designated), leader, config, ctx);
+            }
+            PacketKind::PING => ctx.out.push(Output::AnswerPing(link, Zxid(packet.zxid))),
+            PacketKind::REVALIDATE => ctx.out.push(Output::Upward(link, packet)),
+            PacketKind::SYNC => self.syncs.take(link, packet, ctx),
+            PacketKind::NEWLEADER | PacketKind::UPTODATE => {
+                return End::look(format!("{} while serving", packet.kind));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, zxid: Zxid, link: LinkId, ctx: &mut Ctx<'_>) -> Result<(), End> {
+        let horizon = next_committed(ctx.disk.committed(), zxid, ctx).map_err(End::Look)?;
+        if let Some(committed) = horizon {
+            ctx.disk.commit(committed, ctx.out);
+            self.syncs.release(link, ctx);
+        }
+        Ok(())
+    }
+}
+
+/// A configuration is in force from now on. The role ends if it makes another server lead, or this one something else.
+pub(super) fn activate(
+    designated: ServerId,
+    leader: ServerId,
+    config: Option<Membership>,
+    ctx: &mut Ctx<'_>,
+) -> Result<(), End> {
+    let Some(config) = config else {
+        return End::look("a configuration was activated that was not proposed here");
+    };
+    if !ctx.configs.reconfig_enabled() {
+        return Ok(());
+    }
+    let changed_part = ctx.configs.commit(config, ctx.disk, ctx.out);
+    match changed_part || designated != leader {
+        true => Err(End::Designated(designated)),
+        false => Ok(()),
+    }
+}

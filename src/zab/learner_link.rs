@@ -1,0 +1,115 @@
+//! One learner, as its leader sees it: how far the conversation has come.
+//!
+//! Must not know other learners. Where a learner stands is a zxid, not a queue: what is held back for it is in the
+//! log or among the proposals, and is read when it is let go. Answers to `LearnerHandler`.
+//!
+//! ```text
+//! Connected -> Greeted -> Promising -> Promised -> Syncing -> Synced -> Live
+//!   FOLLOWERINFO   LEADERINFO   ACKEPOCH    NEWLEADER    ACK     UPTODATE
+//! ```
+
+use crate::ids::{ServerId, Zxid};
+
+use super::{PeerConfig, Timestamp};
+
+#[derive(Debug)]
+pub(super) struct LearnerLink {
+    /// Negative and its own for one that does not say.
+    pub(super) server: ServerId,
+    pub(super) is_observer: bool,
+    /// When it last said something.
+    pub(super) heard: Timestamp,
+    pub(super) accepted_at: Timestamp,
+    pub(super) phase: Phase,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Connected,
+    /// Who it is is known; the epoch is not.
+    Greeted,
+    /// LEADERINFO went out.
+    Promising,
+    /// ACKEPOCH came, with the end of its log. Not enough others did the same yet.
+    Promised(Zxid),
+    /// All went out that it needs, up to `position`, and NEWLEADER behind it. What is proposed or committed is held.
+    Syncing {
+        position: Zxid,
+        /// Learners before 3.8.5 and 3.9.2 may acknowledge proposals first, and say so only once (ZOOKEEPER-4685).
+        early_ack: Zxid,
+        /// A snapshot is on its way to it, so it has nothing to say.
+        is_receiving: bool,
+    },
+    /// It acknowledged NEWLEADER, and waits for me to serve.
+    Synced {
+        position: Zxid,
+        acked: Zxid,
+    },
+    Live {
+        acked: Zxid,
+        since: Timestamp,
+    },
+}
+
+impl LearnerLink {
+    pub(super) fn new(now: Timestamp) -> LearnerLink {
+        LearnerLink {
+            server: ServerId(i64::MIN),
+            is_observer: false,
+            heard: now,
+            accepted_at: now,
+            phase: Phase::Connected,
+        }
+    }
+
+    pub(super) fn is_greeted(&self) -> bool {
+        self.phase != Phase::Connected
+    }
+
+    pub(super) fn is_follower(&self, server: ServerId) -> bool {
+        self.server == server && !self.is_observer && self.is_greeted()
+    }
+
+    /// It has the history that this leader began with.
+    pub(super) fn is_synced(&self) -> bool {
+        matches!(self.phase, Phase::Synced { .. } | Phase::Live { .. })
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        matches!(self.phase, Phase::Live { .. })
+    }
+
+    /// NEWLEADER went out: from now on only pings show it that I live.
+    pub(super) fn is_pinged(&self) -> bool {
+        self.is_synced() || matches!(self.phase, Phase::Syncing { .. })
+    }
+
+    /// So much of the log is durable there, by its own word.
+    pub(super) fn acked(&self) -> Option<Zxid> {
+        match self.phase {
+            Phase::Synced { acked, .. } | Phase::Live { acked, .. } => Some(acked),
+            _ => None,
+        }
+    }
+
+    /// It counts as alive as long as it was heard of lately; at first it has more time.
+    pub(super) fn is_alive(&self, now: Timestamp, config: &PeerConfig) -> bool {
+        let lately = self.heard.after(config.tick_ms * config.sync_limit);
+        let both = config.init_limit + config.sync_limit;
+        let at_first = self.accepted_at.after(config.tick_ms * both);
+        now <= lately || (!self.is_live() && now <= at_first)
+    }
+
+    /// When it should have said something. `None` while it waits for this server or for a snapshot.
+    pub(super) fn silent_at(&self, config: &PeerConfig) -> Option<Timestamp> {
+        let ticks = match self.phase {
+            Phase::Greeted | Phase::Promised(_) => return None,
+            Phase::Syncing { is_receiving, .. } if is_receiving => return None,
+            Phase::Connected | Phase::Promising | Phase::Syncing { .. } => config.init_limit,
+            // It answers no ping before UPTODATE.
+            Phase::Synced { .. } => return None,
+            Phase::Live { .. } => config.sync_limit,
+        };
+        Some(self.heard.after(config.tick_ms * ticks))
+    }
+}

@@ -1,0 +1,107 @@
+//! What every role works with, and how it says that it is over.
+//!
+//! Only `peer` acts on the end of a role.
+
+use std::collections::VecDeque;
+
+use crate::ids::{LinkId, ServerId, Zxid};
+use crate::membership::Membership;
+use crate::proto::OpCode;
+use crate::proto::quorum::{PacketKind, QuorumPacket};
+use crate::proto::txn::{SetDataTxn, TxnHeader};
+
+use super::configs::Configs;
+use super::disk::Disk;
+use super::{Output, PeerConfig, Timestamp, Txn};
+
+/// What outlives a role, lent to it for a step.
+pub(super) struct Ctx<'a> {
+    pub(super) now: Timestamp,
+    pub(super) config: &'a PeerConfig,
+    pub(super) disk: &'a mut Disk,
+    pub(super) configs: &'a mut Configs,
+    pub(super) out: &'a mut Vec<Output>,
+}
+
+impl Ctx<'_> {
+    pub(super) fn send(&mut self, link: LinkId, packet: QuorumPacket) {
+        self.out.push(Output::Send(link, packet));
+    }
+
+    pub(super) fn init_ms(&self) -> u64 {
+        self.config.tick_ms * self.config.init_limit
+    }
+
+    pub(super) fn sync_ms(&self) -> u64 {
+        self.config.tick_ms * self.config.sync_limit
+    }
+}
+
+/// Why a role is over, and what comes next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// An election.
+    Look(String),
+    /// The same leader once more, asked for a snapshot.
+    Resync(String),
+    /// Whom a reconfiguration named leads, without an election.
+    Designated(ServerId),
+}
+
+impl End {
+    pub(super) fn look<T>(reason: impl Into<String>) -> Result<T, End> {
+        Err(End::Look(reason.into()))
+    }
+}
+
+pub(super) fn packet_out_of_place<T>(packet: &QuorumPacket, doing: &str) -> Result<T, End> {
+    End::look(format!("{} while {doing}", packet.kind))
+}
+
+pub(super) fn simple(kind: PacketKind, zxid: Zxid) -> QuorumPacket {
+    QuorumPacket::new(kind, zxid.0)
+}
+
+/// The configuration that a transaction proposes, if it is such a one.
+pub(super) fn reconfig_of(txn: &Txn) -> Option<Membership> {
+    // Where the type is in the header: most transactions need not be decoded here.
+    const TYPE_AT: std::ops::Range<usize> = 28..32;
+    if txn.bytes.get(TYPE_AT)? != OpCode::RECONFIG.0.to_be_bytes() {
+        return None;
+    }
+    let mut bytes = &txn.bytes[..];
+    let _: TxnHeader = jute::read(&mut bytes).ok()?;
+    let record: SetDataTxn<'_> = jute::read(&mut bytes).ok()?;
+    membership(record.data.or_empty())
+}
+
+pub(super) fn membership(text: &[u8]) -> Option<Membership> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// Answers to sync requests on their way up: each waits until what was committed before it is delivered.
+#[derive(Debug, Default)]
+pub(super) struct SyncAnswers {
+    waiting: VecDeque<(Zxid, QuorumPacket)>,
+}
+
+impl SyncAnswers {
+    pub(super) fn take(&mut self, link: LinkId, packet: QuorumPacket, ctx: &mut Ctx<'_>) {
+        self.waiting.push_back((ctx.disk.committed(), packet));
+        self.release(link, ctx);
+    }
+
+    pub(super) fn release(&mut self, link: LinkId, ctx: &mut Ctx<'_>) {
+        let delivered = ctx.disk.delivered();
+        while let Some((_, packet)) = pop_if(&mut self.waiting, |(after, _)| *after <= delivered) {
+            ctx.out.push(Output::Upward(link, packet));
+        }
+    }
+}
+
+pub(super) fn pop_if<T>(queue: &mut VecDeque<T>, due: impl Fn(&T) -> bool) -> Option<T> {
+    match queue.front() {
+        Some(first) if due(first) => queue.pop_front(),
+        _ => None,
+    }
+}
