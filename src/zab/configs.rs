@@ -6,9 +6,9 @@
 use crate::ids::ServerId;
 use crate::membership::{Membership, Role};
 
+use super::disk::Disk;
 use super::quorum::Quorum;
 use super::{Output, Write};
-use super::disk::Disk;
 
 #[derive(Debug)]
 pub(super) struct Configs {
@@ -171,10 +171,16 @@ mod tests {
         configs.see(new.clone(), &mut disk, &mut out);
         assert!(!met(&configs, &[1, 2]) && !met(&configs, &[4, 5]));
         assert!(met(&configs, &[1, 3, 4]));
-        assert!(!configs.commit(new.clone(), &mut disk, &mut out), "it votes no more, and follows on");
+        assert!(
+            !configs.commit(new.clone(), &mut disk, &mut out),
+            "it votes no more, and follows on"
+        );
         assert!(met(&configs, &[4, 5]));
         assert_eq!(configs.newer(), None);
-        let written: Vec<bool> = out.iter().map(|o| matches!(o, Output::Persist(_))).collect();
+        let written: Vec<bool> = out
+            .iter()
+            .map(|o| matches!(o, Output::Persist(_)))
+            .collect();
         assert_eq!(written, [true, false, true, false]);
         out.clear();
         assert!(!configs.commit(new, &mut disk, &mut out), "once");

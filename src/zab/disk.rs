@@ -96,7 +96,9 @@ impl Disk {
             }
             Write::Append(txns) => {
                 for txn in txns {
-                    self.log.append(txn.zxid).expect("roles check what comes next");
+                    self.log
+                        .append(txn.zxid)
+                        .expect("roles check what comes next");
                 }
             }
             Write::Cut(zxid) => {
@@ -151,7 +153,10 @@ impl Disk {
     /// Learns that the log is committed up to here. Never goes back.
     pub(super) fn commit(&mut self, zxid: Zxid, out: &mut Vec<Output>) {
         if zxid > self.committed {
-            assert!(self.log.contains(zxid), "{zxid} is committed and not in the log");
+            assert!(
+                self.log.contains(zxid),
+                "{zxid} is committed and not in the log"
+            );
             self.committed = zxid;
             self.deliver(out);
         }

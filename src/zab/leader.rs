@@ -142,7 +142,12 @@ impl Leader {
         self.links.insert(link, LearnerLink::new(ctx.now));
     }
 
-    pub(super) fn down(&mut self, link: LinkId) {
+    pub(super) fn down(&mut self, link: LinkId) -> Result<(), End> {
+        self.forget(link);
+        self.end()
+    }
+
+    fn forget(&mut self, link: LinkId) {
         self.links.remove(&link);
         self.syncs.retain(|(_, of)| *of != link);
     }
@@ -150,7 +155,7 @@ impl Leader {
     fn cut(&mut self, link: LinkId, why: &str, ctx: &mut Ctx<'_>) {
         let server = self.links.get(&link).map(|learner| learner.server.0);
         tracing::warn!(link = link.0, server, "a learner is cut: {why}");
-        self.down(link);
+        self.forget(link);
         ctx.out.push(Output::Close(link));
     }
 
@@ -171,10 +176,8 @@ impl Leader {
                 Err(format!("{} while it was my turn", packet.kind))
             }
             LinkPhase::Syncing { .. } => self.syncing(link, &packet, ctx),
-            LinkPhase::Synced { .. } => match packet.kind {
-                PacketKind::ACK => self.acked_proposal(link, Zxid(packet.zxid), ctx),
-                _ => Ok(()),
-            },
+            // Its acknowledgements are of the history that NEWLEADER's one covers.
+            LinkPhase::Synced { .. } => Ok(()),
             LinkPhase::Live { .. } => match packet.kind {
                 PacketKind::ACK => self.acked_proposal(link, Zxid(packet.zxid), ctx),
                 PacketKind::REQUEST | PacketKind::REVALIDATE | PacketKind::PING => {
@@ -191,7 +194,12 @@ impl Leader {
         Ok(())
     }
 
-    fn greeted(&mut self, link: LinkId, packet: &QuorumPacket, ctx: &mut Ctx<'_>) -> Result<(), Cut> {
+    fn greeted(
+        &mut self,
+        link: LinkId,
+        packet: &QuorumPacket,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), Cut> {
         let is_observer = match packet.kind {
             PacketKind::FOLLOWERINFO => false,
             PacketKind::OBSERVERINFO => true,
@@ -199,6 +207,7 @@ impl Leader {
         };
         let info = LearnerInfo::decode(packet).map_err(|error| error.to_string())?;
         let server = match &info {
+            Some(info) if info.serverid == self.id.0 => return Err("it has my number".to_owned()),
             Some(info) => ServerId(info.serverid),
             None => {
                 self.anonymous -= 1;
@@ -213,7 +222,10 @@ impl Leader {
                 return Err("its configuration is newer than mine".to_owned());
             }
         }
-        let older = self.links.iter().find(|(_, old)| old.is_greeted() && old.server == server);
+        let older = self
+            .links
+            .iter()
+            .find(|(_, old)| old.is_greeted() && old.server == server);
         if let Some((older, _)) = older {
             self.cut(*older, "it connected again", ctx);
         }
@@ -245,7 +257,12 @@ impl Leader {
         ctx.send(link, packet);
     }
 
-    fn promised(&mut self, link: LinkId, packet: &QuorumPacket, ctx: &mut Ctx<'_>) -> Result<(), Cut> {
+    fn promised(
+        &mut self,
+        link: LinkId,
+        packet: &QuorumPacket,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), Cut> {
         if packet.kind != PacketKind::ACKEPOCH {
             return Err(format!("{} instead of ACKEPOCH", packet.kind));
         }
@@ -257,7 +274,9 @@ impl Leader {
         learner.phase = LinkPhase::Promised(zxid);
         if self.phase == Phase::CollectingPromises && current != -1 {
             if (Epoch(current.into()), zxid) > self.credentials {
-                return Err(format!("its history, {current} {zxid}, is more recent than mine"));
+                return Err(format!(
+                    "its history, {current} {zxid}, is more recent than mine"
+                ));
             }
             if !learner.is_observer && zxid != Zxid(-1) {
                 self.promises_from.insert(learner.server);
@@ -304,12 +323,14 @@ impl Leader {
         }
         let config = ctx.configs.last_seen().to_string().into_bytes();
         let zxid = Zxid::new(self.epoch, 0);
-        ctx.send(link, QuorumPacket::with_data(PacketKind::NEWLEADER, zxid.0, config));
+        ctx.send(
+            link,
+            QuorumPacket::with_data(PacketKind::NEWLEADER, zxid.0, config),
+        );
         if let Some(learner) = self.links.get_mut(&link) {
             learner.heard = ctx.now;
             learner.phase = LinkPhase::Syncing {
                 position: end,
-                early_ack: end,
                 is_receiving: plan == SyncPlan::Snap,
             };
         }
@@ -325,25 +346,31 @@ impl Leader {
         }
     }
 
-    fn syncing(&mut self, link: LinkId, packet: &QuorumPacket, ctx: &mut Ctx<'_>) -> Result<(), Cut> {
+    fn syncing(
+        &mut self,
+        link: LinkId,
+        packet: &QuorumPacket,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), Cut> {
         let zxid = Zxid(packet.zxid);
         let Some(learner) = self.links.get_mut(&link) else {
             return Ok(());
         };
-        let LinkPhase::Syncing { position, early_ack, .. } = &mut learner.phase else {
+        let LinkPhase::Syncing { position, .. } = learner.phase else {
             return Ok(());
         };
         if packet.kind != PacketKind::ACK {
             return Err(format!("{} instead of the ACK of NEWLEADER", packet.kind));
         }
         if zxid != Zxid::new(self.epoch, 0) {
-            *early_ack = zxid.max(*early_ack);
-            return Ok(());
+            // Learners before 3.8.5 and 3.9.2 acknowledge what came before NEWLEADER, and maybe earlier than NEWLEADER.
+            // As nothing else was sent, the acknowledgement of NEWLEADER says the same.
+            return match zxid <= position {
+                true => Ok(()),
+                false => Err(format!("it acknowledged {zxid}, which it did not get")),
+            };
         }
-        learner.phase = LinkPhase::Synced {
-            position: *position,
-            acked: *early_ack,
-        };
+        learner.phase = LinkPhase::Synced { position };
         if !learner.is_observer {
             self.history_at.insert(learner.server);
         }
@@ -359,11 +386,11 @@ impl Leader {
         let Some(learner) = self.links.get_mut(&link) else {
             return;
         };
-        let LinkPhase::Synced { position, acked } = learner.phase else {
+        let LinkPhase::Synced { position } = learner.phase else {
             return;
         };
         learner.phase = LinkPhase::Live {
-            acked,
+            acked: position,
             since: ctx.now,
         };
         learner.heard = ctx.now;
@@ -383,16 +410,20 @@ impl Leader {
         let committed = self.proposals.committed();
         for txn in self.proposals.between(position.max(readable), committed) {
             if is_observer {
-                ctx.out.push(Output::Send(link, with_txn(PacketKind::INFORM, txn)));
+                ctx.out
+                    .push(Output::Send(link, with_txn(PacketKind::INFORM, txn)));
                 continue;
             }
-            ctx.out.push(Output::Send(link, with_txn(PacketKind::PROPOSAL, txn)));
-            ctx.out.push(Output::Send(link, simple(PacketKind::COMMIT, txn.zxid)));
+            ctx.out
+                .push(Output::Send(link, with_txn(PacketKind::PROPOSAL, txn)));
+            ctx.out
+                .push(Output::Send(link, simple(PacketKind::COMMIT, txn.zxid)));
         }
         if !is_observer {
             let last = self.proposals.last();
             for txn in self.proposals.between(position.max(committed), last) {
-                ctx.out.push(Output::Send(link, with_txn(PacketKind::PROPOSAL, txn)));
+                ctx.out
+                    .push(Output::Send(link, with_txn(PacketKind::PROPOSAL, txn)));
             }
         }
     }
@@ -408,14 +439,12 @@ impl Leader {
         let Some(learner) = self.links.get_mut(&link) else {
             return Ok(());
         };
-        let (LinkPhase::Synced { acked, .. } | LinkPhase::Live { acked, .. }) = &mut learner.phase
-        else {
+        let LinkPhase::Live { acked, .. } = &mut learner.phase else {
             return Ok(());
         };
         if zxid > *acked {
             *acked = zxid;
-            let is_live = learner.is_live();
-            if is_live && !learner.is_observer {
+            if !learner.is_observer {
                 self.advance_commit(ctx);
             }
         }
@@ -513,7 +542,7 @@ impl Leader {
         let history = self.proposals.last();
         ctx.disk.commit(history, ctx.out);
         if let Some(config) = ctx.configs.newer().cloned() {
-            let designated = self.designated(Zxid::new(self.epoch, 0), &config, ctx);
+            let designated = self.designated(history, &config, ctx);
             ctx.configs.commit(config, ctx.disk, ctx.out);
             self.hand_over(designated, ctx);
         }
@@ -542,7 +571,8 @@ impl Leader {
             let live = self.links_where(|learner| learner.is_live() && !learner.is_observer);
             for link in live {
                 let packets = txns.iter().map(|txn| with_txn(PacketKind::PROPOSAL, txn));
-                ctx.out.extend(packets.map(|packet| Output::Send(link, packet)));
+                ctx.out
+                    .extend(packets.map(|packet| Output::Send(link, packet)));
             }
             ctx.disk.append(txns, ctx.out);
             self.cut_laggards(ctx);
@@ -559,7 +589,8 @@ impl Leader {
         config: Membership,
         ctx: &mut Ctx<'_>,
     ) -> Result<(), End> {
-        if self.phase == Phase::Serving && self.successor.is_none() {
+        let is_possible = self.phase == Phase::Serving && self.successor.is_none();
+        if is_possible && ctx.configs.reconfig_enabled() {
             self.reconfig = Some((txn.zxid, config.clone()));
             ctx.configs.see(config, ctx.disk, ctx.out);
         }
@@ -613,7 +644,8 @@ impl Leader {
                     false => |txn: &Txn| simple(PacketKind::COMMIT, txn.zxid),
                 };
                 let packets = self.proposals.between(from, to).map(packet_of);
-                ctx.out.extend(packets.map(|packet| Output::Send(*link, packet)));
+                ctx.out
+                    .extend(packets.map(|packet| Output::Send(*link, packet)));
             }
         }
         self.committed(to, ctx);
@@ -645,8 +677,7 @@ impl Leader {
                     true => (PacketKind::INFORMANDACTIVATE, &bytes[..]),
                     false => (PacketKind::COMMITANDACTIVATE, &[][..]),
                 };
-                let packet =
-                    QuorumPacket::with_designated_leader(kind, at.0, designated.0, bytes);
+                let packet = QuorumPacket::with_designated_leader(kind, at.0, designated.0, bytes);
                 ctx.out.push(Output::Send(*link, packet));
             }
         }
@@ -668,7 +699,7 @@ impl Leader {
         }
         let acked = |id: ServerId| self.acked(id).unwrap_or(Zxid(-1));
         let voters = config.voters().map(|voter| voter.id);
-        let others = voters.filter(|id| *id != self.id && (acked(*id) >= at || at.counter() == 0));
+        let others = voters.filter(|id| *id != self.id && acked(*id) >= at);
         others.max_by_key(|id| acked(*id)).unwrap_or(self.id)
     }
 
@@ -714,7 +745,8 @@ impl Leader {
     fn cut_silent(&mut self, ctx: &mut Ctx<'_>) {
         let config = ctx.config;
         let now = ctx.now;
-        let is_silent = |learner: &LearnerLink| learner.silent_at(config).is_some_and(|at| at <= now);
+        let is_silent =
+            |learner: &LearnerLink| learner.silent_at(config).is_some_and(|at| at <= now);
         for link in self.links_where(is_silent) {
             self.cut(link, "nothing heard from it", ctx);
         }
@@ -753,9 +785,8 @@ impl Leader {
         let is_alive = |id: ServerId| {
             let mut links = self.links.values();
             id == self.id
-                || links.any(|learner| {
-                    learner.is_follower(id) && learner.is_alive(ctx.now, ctx.config)
-                })
+                || links
+                    .any(|learner| learner.is_follower(id) && learner.is_alive(ctx.now, ctx.config))
         };
         let have_quorum = ctx.configs.met(is_alive);
         match self.successor {

@@ -100,7 +100,9 @@ impl Learner {
     pub(super) fn deadline(&self, ctx: &super::PeerConfig) -> Option<Timestamp> {
         let ticks = match &self.phase {
             // The driver tries until the limit; this is for one that forgot.
-            Phase::Dialling => 1 + [ctx.connect_limit, ctx.init_limit][usize::from(ctx.connect_limit == 0)],
+            Phase::Dialling => {
+                1 + [ctx.connect_limit, ctx.init_limit][usize::from(ctx.connect_limit == 0)]
+            }
             // Here only bytes tell that the leader lives, and the driver sees those.
             Phase::Receiving(..) => return None,
             Phase::Serving(_) => ctx.sync_limit,
@@ -134,7 +136,10 @@ impl Learner {
             false => PacketKind::FOLLOWERINFO,
         };
         let accepted = Zxid::new(ctx.disk.accepted_epoch(), 0);
-        ctx.send(link, QuorumPacket::with_data(kind, accepted.0, info.encode()));
+        ctx.send(
+            link,
+            QuorumPacket::with_data(kind, accepted.0, info.encode()),
+        );
     }
 
     pub(super) fn unreachable(&mut self, to: ServerId) -> Result<(), End> {
@@ -233,7 +238,10 @@ impl Learner {
             false => ctx.disk.log().last(),
         };
         self.phase = Phase::Asking(epoch);
-        ctx.send(link, QuorumPacket::with_number(PacketKind::ACKEPOCH, last.0, current));
+        ctx.send(
+            link,
+            QuorumPacket::with_number(PacketKind::ACKEPOCH, last.0, current),
+        );
     }
 
     /// The disk answered.
@@ -433,7 +441,9 @@ pub(super) fn take(txn: Txn, ctx: &mut Ctx<'_>) -> Result<(), String> {
     }
     match log.contains(next) || next <= log.base() {
         true => Ok(()),
-        false => Err(format!("a proposal {next} behind a log that ends at {last}")),
+        false => Err(format!(
+            "a proposal {next} behind a log that ends at {last}"
+        )),
     }
 }
 

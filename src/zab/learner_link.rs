@@ -35,15 +35,12 @@ pub(super) enum Phase {
     /// All went out that it needs, up to `position`, and NEWLEADER behind it. What is proposed or committed is held.
     Syncing {
         position: Zxid,
-        /// Learners before 3.8.5 and 3.9.2 may acknowledge proposals first, and say so only once (ZOOKEEPER-4685).
-        early_ack: Zxid,
         /// A snapshot is on its way to it, so it has nothing to say.
         is_receiving: bool,
     },
     /// It acknowledged NEWLEADER, and waits for me to serve.
     Synced {
         position: Zxid,
-        acked: Zxid,
     },
     Live {
         acked: Zxid,
@@ -87,7 +84,8 @@ impl LearnerLink {
     /// So much of the log is durable there, by its own word.
     pub(super) fn acked(&self) -> Option<Zxid> {
         match self.phase {
-            Phase::Synced { acked, .. } | Phase::Live { acked, .. } => Some(acked),
+            Phase::Synced { position } => Some(position),
+            Phase::Live { acked, .. } => Some(acked),
             _ => None,
         }
     }

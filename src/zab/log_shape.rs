@@ -220,7 +220,10 @@ mod tests {
         for gap in [(z(2, 7), z(2, 8)), (z(3, 2), z(3, 3)), (z(3, 1), z(4, 1))] {
             assert!(LogShape::read(z(1, 7), [runs[0], gap]).is_err(), "{gap:?}");
         }
-        assert!(LogShape::read(z(1, 7), [(z(1, 9), z(1, 10))]).is_err(), "a hole behind the state");
+        assert!(
+            LogShape::read(z(1, 7), [(z(1, 9), z(1, 10))]).is_err(),
+            "a hole behind the state"
+        );
     }
 
     #[test]

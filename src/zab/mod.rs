@@ -10,10 +10,20 @@
 
 #![deny(clippy::disallowed_methods)]
 
+mod configs;
+mod disk;
 pub mod election;
+mod follower;
+mod leader;
+mod learner;
+mod learner_link;
 pub mod log_shape;
+mod observer;
 pub mod peer;
+mod proposals;
 pub mod quorum;
+mod role;
+pub mod sync_plan;
 pub mod vote;
 
 use bytes::Bytes;
@@ -108,6 +118,9 @@ pub enum Input {
     ProposeConfig(Txn, Membership),
     /// Leading: answer with SYNC on that link once everything that was proposed until now is committed.
     Sync(LinkId),
+    /// Leading: the snapshot of [`Output::SendSnapshot`] went out to the last byte. From now on the learner has to be
+    /// heard of in time; until then, and while a snapshot comes in, the driver watches the bytes.
+    SnapshotSent(LinkId),
     /// Of each [`Output::Persist`] in its order. Of several appends in a row the last one's mark is enough.
     Persisted(Mark),
     /// The log keeps nothing up to here any more: the state that it continues from is of this zxid. To be told
@@ -245,3 +258,6 @@ pub struct LearnerStatus {
     /// It acknowledged NEWLEADER.
     pub is_synced: bool,
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,30 +39,31 @@ impl Observer {
         packet: QuorumPacket,
         ctx: &mut Ctx<'_>,
     ) -> Result<(), End> {
-    match packet.kind {
-        PacketKind::INFORM => inform(txn_of(&packet)?, ctx)?,
-        PacketKind::INFORMANDACTIVATE => {
-            let activated = packet.designated_leader();
-            let (designated, bytes) = activated.map_err(|error| End::Look(error.to_string()))?;
-            let zxid = Zxid(packet.zxid);
-            let txn = Txn { zxid, bytes };
-            let config = reconfig_of(&txn);
-            if let Some(config) = &config {
-                ctx.configs.see(config.clone(), ctx.disk, ctx.out);
+        match packet.kind {
+            PacketKind::INFORM => inform(txn_of(&packet)?, ctx)?,
+            PacketKind::INFORMANDACTIVATE => {
+                let activated = packet.designated_leader();
+                let (designated, bytes) =
+                    activated.map_err(|error| End::Look(error.to_string()))?;
+                let zxid = Zxid(packet.zxid);
+                let txn = Txn { zxid, bytes };
+                let config = reconfig_of(&txn);
+                if let Some(config) = &config {
+                    ctx.configs.see(config.clone(), ctx.disk, ctx.out);
+                }
+                inform(txn, ctx)?;
+                return activate(ServerId(designated), leader, config, ctx);
             }
-            inform(txn, ctx)?;
-            return activate(ServerId(designated), leader, config, ctx);
+            PacketKind::PING => ctx.out.push(Output::AnswerPing(link, Zxid(packet.zxid))),
+            PacketKind::REVALIDATE => ctx.out.push(Output::Upward(link, packet)),
+            PacketKind::SYNC => self.syncs.take(link, packet, ctx),
+            PacketKind::NEWLEADER | PacketKind::UPTODATE => {
+                return End::look(format!("{} while serving", packet.kind));
+            }
+            _ => {}
         }
-        PacketKind::PING => ctx.out.push(Output::AnswerPing(link, Zxid(packet.zxid))),
-        PacketKind::REVALIDATE => ctx.out.push(Output::Upward(link, packet)),
-        PacketKind::SYNC => self.syncs.take(link, packet, ctx),
-        PacketKind::NEWLEADER | PacketKind::UPTODATE => {
-            return End::look(format!("{} while serving", packet.kind));
-        }
-        _ => {}
+        Ok(())
     }
-    Ok(())
-}
 }
 
 fn inform(txn: Txn, ctx: &mut Ctx<'_>) -> Result<(), End> {

@@ -127,7 +127,10 @@ mod tests {
             let txns = proposals.between(after, up_to);
             txns.map(|txn| txn.zxid.counter()).collect::<Vec<u32>>()
         };
-        assert_eq!(between(&proposals, Zxid::new(Epoch(2), 9), z(9)), [1, 2, 3, 4]);
+        assert_eq!(
+            between(&proposals, Zxid::new(Epoch(2), 9), z(9)),
+            [1, 2, 3, 4]
+        );
         assert_eq!(between(&proposals, z(1), z(3)), [2, 3]);
         assert_eq!(between(&proposals, z(3), z(1)), []);
         proposals.commit(z(3));

@@ -10,9 +10,13 @@ use super::LogShape;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SyncPlan {
     /// The learner's history is a prefix of ours, up to here.
-    Diff { after: Zxid },
+    Diff {
+        after: Zxid,
+    },
     /// It is once the learner has dropped what is above this zxid, which it has.
-    Trunc { to: Zxid },
+    Trunc {
+        to: Zxid,
+    },
     Snap,
 }
 
@@ -82,24 +86,34 @@ mod tests {
         let all = z(4, 5);
         let cases = [
             ("nothing is missing", all, all, Diff { after: all }),
-            (
-                "the middle",
-                z(2, 5),
-                all,
-                Diff { after: z(2, 5) },
-            ),
+            ("the middle", z(2, 5), all, Diff { after: z(2, 5) }),
             ("the base", z(2, 3), all, Diff { after: z(2, 3) }),
             ("below the base", z(2, 2), all, Snap),
             ("far below", z(0, 0), all, Snap),
             ("it asks for a snapshot", Zxid(-1), all, Snap),
             ("a tail of the last epoch", z(4, 9), all, Trunc { to: all }),
-            ("a tail of an old epoch", z(2, 8), all, Trunc { to: z(2, 6) }),
+            (
+                "a tail of an old epoch",
+                z(2, 8),
+                all,
+                Trunc { to: z(2, 6) },
+            ),
             ("a tail of an epoch without history", z(3, 1), all, Snap),
             ("a tail of a later epoch", z(5, 1), all, Snap),
-            ("a new epoch, before ours", z(3, 0), all, Diff { after: z(2, 6) }),
+            (
+                "a new epoch, before ours",
+                z(3, 0),
+                all,
+                Diff { after: z(2, 6) },
+            ),
             ("a new epoch, ours", z(4, 0), all, Diff { after: z(2, 6) }),
             ("a new epoch, later", z(5, 0), all, Snap),
-            ("above the end, in its epoch", z(4, 4), z(4, 2), Trunc { to: z(4, 2) }),
+            (
+                "above the end, in its epoch",
+                z(4, 4),
+                z(4, 2),
+                Trunc { to: z(4, 2) },
+            ),
             ("above the end, in another epoch", z(4, 1), z(2, 6), Snap),
             ("at the end", z(4, 2), z(4, 2), Diff { after: z(4, 2) }),
         ];
@@ -114,8 +128,16 @@ mod tests {
             assert_eq!(plan_sync(z(2, 3), &log(), z(4, 5), history_max), expected);
         }
         let expected = Diff { after: z(2, 3) };
-        assert_eq!(plan_sync(z(2, 3), &log(), z(2, 6), 3), expected, "only up to the end");
-        assert_eq!(plan_sync(z(2, 9), &log(), z(4, 5), 4), Snap, "a TRUNC has one too");
+        assert_eq!(
+            plan_sync(z(2, 3), &log(), z(2, 6), 3),
+            expected,
+            "only up to the end"
+        );
+        assert_eq!(
+            plan_sync(z(2, 9), &log(), z(4, 5), 4),
+            Snap,
+            "a TRUNC has one too"
+        );
     }
 
     #[test]
@@ -123,7 +145,11 @@ mod tests {
         let base = z(4, 0);
         let empty = LogShape::starting_at(base);
         assert_eq!(plan_sync(base, &empty, base, 10), Diff { after: base });
-        assert_eq!(plan_sync(z(4, 1), &empty, base, 10), Snap, "a cut at a counter of 0 cuts nothing");
+        assert_eq!(
+            plan_sync(z(4, 1), &empty, base, 10),
+            Snap,
+            "a cut at a counter of 0 cuts nothing"
+        );
         let fresh = LogShape::default();
         assert_eq!(
             plan_sync(Zxid::ZERO, &fresh, Zxid::ZERO, 10),
