@@ -10,10 +10,10 @@ out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 failed=0
 
-# compare KIND FILE
+# compare KIND FILE LINES [PROGRAM]: there have to be that many lines at least
 compare() {
-  java -cp "$cp" "$compat_root/golden/Golden.java" "$1" > "$out/$1.txt"
-  [ "$(wc -l < "$out/$1.txt")" -ge 100 ] || die "only $(wc -l < "$out/$1.txt") lines of $1"
+  java -cp "$cp" "$compat_root/golden/${4:-Golden}.java" "$1" > "$out/$1.txt" 2> "$out/messages" || die "$(cat "$out/messages")"
+  [ "$(wc -l < "$out/$1.txt")" -ge "$3" ] || die "only $(wc -l < "$out/$1.txt") lines of $1"
   if [ "${mode:-}" = --update ]; then
     cp "$out/$1.txt" "$project_root/$2"
   elif ! diff -u "$project_root/$2" "$out/$1.txt"; then
@@ -22,8 +22,10 @@ compare() {
 }
 
 mode=${1:-}
-compare records compat-tests/golden/records/golden.txt
-compare text jute/tests/java-text.txt
+compare records compat-tests/golden/records/golden.txt 100
+compare text jute/tests/java-text.txt 100
+compare files compat-tests/golden/files.txt 15 DataFiles
 [ "$failed" = 0 ] || die "the golden files differ from ZooKeeper $ZK_VERSION"
 echo "golden: ZooKeeper $ZK_VERSION agrees"
-echo "$(cat "$project_root/compat-tests/golden/records/golden.txt" "$project_root/jute/tests/java-text.txt" | wc -l) passed, 0 failed"
+echo "$(cat "$project_root/compat-tests/golden/records/golden.txt" "$project_root/jute/tests/java-text.txt" \
+  "$project_root/compat-tests/golden/files.txt" | wc -l) passed, 0 failed"

@@ -172,3 +172,9 @@ impl<O: Observer> Apply<'_, O> {
 pub fn retally_quotas(tree: &mut Tree) {
     quota::restore_marks(tree);
 }
+
+/// The same for a tree from elsewhere, whose usage may be of another moment than its nodes.
+pub fn recount_quotas(tree: &mut Tree) {
+    quota::restore_marks(tree);
+    quota::recount_all(tree);
+}

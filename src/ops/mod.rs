@@ -26,7 +26,7 @@ mod tests;
 pub mod watches;
 mod write;
 
-pub use apply::{Applied, Change, Observer, Unwatched, apply, retally_quotas};
+pub use apply::{Applied, Change, Observer, Unwatched, apply, recount_quotas, retally_quotas};
 pub use read::{ReadContext, WatchTable, read};
 pub use write::{WriteContext, Written, write};
 

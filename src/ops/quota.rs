@@ -103,6 +103,13 @@ fn recount(tree: &mut Tree, tracked: &str) {
     tree.replace_data(id, Some(&text));
 }
 
+pub(super) fn recount_all(tree: &mut Tree) {
+    let tracked: Vec<String> = tree.quotas.iter().map(str::to_owned).collect();
+    for path in tracked {
+        recount(tree, &path);
+    }
+}
+
 pub(super) fn restore_marks(tree: &mut Tree) {
     let Some(root) = tree.find(crate::tree::quota::QUOTA_ROOT) else {
         return;

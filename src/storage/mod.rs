@@ -45,6 +45,7 @@ macro_rules! quiet {
 use quiet;
 
 mod log;
+pub mod snapshot;
 mod state;
 #[cfg(test)]
 mod tests;

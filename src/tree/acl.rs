@@ -144,6 +144,12 @@ impl AclTable {
         }
     }
 
+    /// Every list but the open one.
+    pub(super) fn lists(&self) -> impl Iterator<Item = (u32, &AclList)> {
+        let slots = self.slots.iter().enumerate().skip(1);
+        slots.filter_map(|(id, slot)| slot.as_ref().map(|slot| (id as u32, &slot.list)))
+    }
+
     pub fn len(&self) -> usize {
         self.by_list.len()
     }

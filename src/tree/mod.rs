@@ -7,6 +7,7 @@
 #![deny(clippy::disallowed_methods)]
 
 pub mod acl;
+pub mod cursor;
 pub mod digest;
 mod index;
 mod node;

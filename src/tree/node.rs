@@ -168,6 +168,10 @@ impl Node {
         }
     }
 
+    pub(super) fn is_live(&self) -> bool {
+        self.flags & FLAG_LIVE != 0
+    }
+
     pub fn child_count(&self) -> u32 {
         self.dir.as_ref().map_or(0, |d| d.count)
     }
@@ -247,6 +251,12 @@ impl Slab {
 
     pub(super) fn len(&self) -> usize {
         self.live
+    }
+
+    /// Ids are below this, whether or not their place is in use.
+    pub(super) fn places(&self) -> u32 {
+        let last = self.chunks.last().map_or(0, |chunk| chunk.len());
+        (self.chunks.len().saturating_sub(1) * CHUNK + last) as u32
     }
 
     pub(super) fn live(&self) -> impl Iterator<Item = (NodeId, &Node)> {

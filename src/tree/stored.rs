@@ -3,7 +3,9 @@
 
 use super::acl::AclList;
 use super::node::{FLAG_DIRTY, FLAG_LIVE};
+use super::quota::QUOTA_ROOT;
 use super::{Node, NodeId, Tree, path};
+use crate::auth::{AclEntry, perm};
 use crate::ids::SessionId;
 
 /// One thing that changed. Removals come before everything else, so that a path that was used again keeps
@@ -65,6 +67,24 @@ impl Tree {
         }
     }
 
+    /// Gives everything, as if all of it had changed; parents first.
+    pub fn everything(&self, mut visit: impl FnMut(Changed<'_>)) {
+        for (id, list) in self.acls.lists() {
+            visit(Changed::Acl(id, list));
+        }
+        for (session, timeout_ms) in self.sessions() {
+            visit(Changed::Session(session, timeout_ms));
+        }
+        self.walk(NodeId::ROOT, &mut |id, node| {
+            visit(Changed::Node(&self.path_of(id), node));
+        });
+    }
+
+    /// Lists of ACL entries that have numbers, the open one excepted.
+    pub fn acl_lists(&self) -> impl Iterator<Item = (u32, &AclList)> {
+        self.acls.lists()
+    }
+
     pub fn restore_acl(&mut self, id: u32, list: AclList) {
         self.acls.restore(id, list);
     }
@@ -119,6 +139,25 @@ impl Tree {
         self.changes = super::Changes::default();
         self.slab.get_mut(NodeId::ROOT).flags &= !FLAG_DIRTY;
         self.set_last_zxid(zxid);
+    }
+
+    /// The nodes that every tree has, where a stored one lacks them: servers before 3.5 had no configuration.
+    pub fn add_reserved(&mut self) {
+        let config_acl = AclList::from([AclEntry::world(perm::READ)]);
+        for (path, acl) in [
+            ("/zookeeper", self.open_acl()),
+            (QUOTA_ROOT, self.open_acl()),
+            (path::CONFIG, config_acl),
+        ] {
+            let parent = path::split(path).and_then(|(parent, _)| self.find(parent));
+            if let (None, Some(parent)) = (self.find(path), parent) {
+                let mut node = Node::new(path::split(path).map_or("", |(_, name)| name), Some(b""));
+                node.acl = self.acls.take(acl);
+                node.aversion = if path == path::CONFIG { -1 } else { 0 };
+                let id = self.insert(parent, path, node);
+                self.rehash(id);
+            }
+        }
     }
 
     /// Ephemerals without a session: nothing would ever remove them.
