@@ -11,9 +11,9 @@ use parking_lot::Mutex;
 use super::Pipeline;
 use crate::ops::put;
 use crate::proto::Acl;
-use crate::storage::{CheckpointBatch, LogHandle, NodeRecord, State, StorageError};
-use crate::tree::acl;
+use crate::storage::{CheckpointBatch, Install, LogHandle, NodeRecord, State, StorageError};
 use crate::tree::stored::Changed;
+use crate::tree::{Tree, acl};
 
 /// Changed nodes that make a checkpoint due. Taking them holds up the readers, about half a microsecond each.
 const CHANGED_NODES: usize = 4096;
@@ -108,6 +108,23 @@ impl Pipeline {
             }
         }
     }
+}
+
+/// Nodes that are written together when all of a tree is written.
+const INSTALL_BATCH: usize = 8192;
+
+/// Writes all of a tree into new stores; to be followed by `Install::switch`.
+pub fn write_whole(tree: &Tree, install: &mut Install) -> Result<(), StorageError> {
+    let mut batch = CheckpointBatch::new(install.zxid());
+    let mut result = Ok(());
+    tree.everything(|changed| {
+        put_change(&mut batch, changed);
+        if batch.len() >= INSTALL_BATCH && result.is_ok() {
+            let full = std::mem::replace(&mut batch, CheckpointBatch::new(install.zxid()));
+            result = install.write(full);
+        }
+    });
+    result.and_then(|()| install.write(batch))
 }
 
 fn put_change(batch: &mut CheckpointBatch, changed: Changed<'_>) {

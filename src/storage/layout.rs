@@ -4,6 +4,7 @@
 //! <dataDir>/ferrokeeper/state/     FORMAT LOCK acceptedEpoch currentEpoch db/
 //! <dataLogDir>/ferrokeeper/log/    FORMAT LOCK ack-mark purge-mark ballast db/
 //! ```
+//! `install` says where the stores are once they were replaced.
 //! `FORMAT` names the product, the format and the store, so that a log and a state that do not
 //! belong together are told apart. Nothing is written before a directory is known to be ours or
 //! empty; `myid`, `initialize`, a pid file and an empty `version-2` beside it are none of our
@@ -71,7 +72,7 @@ pub(super) fn prepare(config: &StorageConfig) -> Result<Layout, StorageError> {
         (None, Some(id)) => write_format(DirectoryKind::State, &state, &id)?,
         (None, None) => {
             let id = new_id().map_err(|e| StorageError::io("naming the store", &log, e))?;
-            AckMark::create(&log)?;
+            AckMark::create(&log, 0)?;
             write_format(DirectoryKind::Log, &log, &id)?;
             write_format(DirectoryKind::State, &state, &id)?;
         }

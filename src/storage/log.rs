@@ -26,6 +26,7 @@ use super::error::{ADVICE_DAMAGED, StorageError};
 use super::group::{self, Txns};
 use super::layout::Locks;
 use super::mark::{self, AckMark};
+use crate::ids::Zxid;
 
 /// How long a write waits for flushes; the limit is for a disk that hangs.
 const STALL_MAX: Duration = Duration::from_secs(60);
@@ -77,7 +78,7 @@ impl Log {
         let db_dir = super::store_dir(dir)?;
         let db = DB::open(&options(&db_dir, config.log_file_bytes), &db_dir)
             .map_err(|e| open_failed(&db_dir, &e))?;
-        let last = last_key(&db, &db_dir)?.unwrap_or(0);
+        let last = last_key(&db, &db_dir)?.unwrap_or(0).max(purged);
         if last < acknowledged {
             return Err(damaged(
                 &db_dir,
@@ -212,9 +213,15 @@ impl Log {
         write.set_sync(true);
         let cut = shared.db.write_opt(batch, &write);
         shared.guard(cut.map_err(|e| failed("cutting the log", &shared.dir, &e)))?;
-        let last = last_key(&shared.db, &shared.dir)?.unwrap_or(0);
+        let purged = shared.purged.load(Ordering::Acquire);
+        let last = last_key(&shared.db, &shared.dir)?.unwrap_or(0).max(purged);
         shared.last.store(last, Ordering::Release);
         Ok(())
+    }
+
+    /// Another log takes its place: nothing is written here any more, by no handle.
+    pub(super) fn retire(&self) {
+        self.shared.poisoned.store(true, Ordering::Release);
     }
 }
 
@@ -257,6 +264,22 @@ impl LogHandle {
             position: 0,
             groups: self.shared.groups(zxid),
         }
+    }
+
+    /// What the log holds, as runs of contiguous zxids behind the zxid that it continues from. Within an epoch there
+    /// is no hole and an epoch begins with its first zxid; should there be a hole, what is before it is left out.
+    /// Reads the whole log: for the start and for tests.
+    pub fn runs(&self) -> Result<Runs, StorageError> {
+        let base = self.purged_zxid();
+        let mut runs = Runs {
+            base,
+            runs: Vec::new(),
+        };
+        let mut reader = self.read_from(base + 1);
+        while let Some((zxid, _)) = reader.next()? {
+            runs.append(zxid);
+        }
+        Ok(runs)
     }
 
     /// Throws away whole files of the log whose transactions are all at or below `durable_zxid`
@@ -324,6 +347,33 @@ impl LogHandle {
     #[cfg(test)]
     pub(super) fn fail_next_write(&self) {
         self.shared.fail_next.store(true, Ordering::Relaxed);
+    }
+}
+
+/// See [`LogHandle::runs`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Runs {
+    /// The zxid that the log continues from.
+    pub base: i64,
+    /// First and last zxid of each run; at most one for an epoch.
+    pub runs: Vec<(i64, i64)>,
+}
+
+impl Runs {
+    fn append(&mut self, next: i64) {
+        let last = self.runs.last().map_or(self.base, |(_, last)| *last);
+        let next_epoch = Zxid(next).epoch() > Zxid(last).epoch();
+        if next == last + 1 && !next_epoch {
+            match self.runs.last_mut() {
+                Some((_, last)) => *last = next,
+                None => self.runs.push((next, next)),
+            }
+        } else if next_epoch && Zxid(next).counter() == 1 {
+            self.runs.push((next, next));
+        } else {
+            self.base = next - 1;
+            self.runs = vec![(next, next)];
+        }
     }
 }
 

@@ -25,8 +25,8 @@ pub(super) struct AckMark {
 
 impl AckMark {
     /// Writes the first mark of a new log, durably.
-    pub(super) fn create(dir: &Path) -> Result<(), StorageError> {
-        write_durably(&dir.join("ack-mark"), 0)
+    pub(super) fn create(dir: &Path, zxid: i64) -> Result<(), StorageError> {
+        write_durably(&dir.join("ack-mark"), zxid)
     }
 
     /// Opens the mark and reads it.

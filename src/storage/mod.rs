@@ -8,10 +8,11 @@
 //! - What `Log::append` returned `Ok` for survives a power failure (with `force_sync`).
 //! - The state is never ahead of the log, and the log has no hole behind the state's marker.
 //! - Lost or damaged data is an error that says so, never a shorter log or a partial tree.
+//! - A tree from elsewhere replaces both stores at once, or not at all: see `install`.
 //! - After a failed write nothing is written any more; the process stops and starts again.
 //!
-//! All calls block: they belong on threads of their own. This module knows no tree, no session and
-//! no socket: to it a transaction is bytes with a zxid. Answers to Java's `FileTxnSnapLog`.
+//! All calls block: they belong on threads of their own. The stores know no tree, no session and
+//! no socket: to them a transaction is bytes with a zxid. Only `snapshot` knows the tree. Answers to Java's `FileTxnSnapLog`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 mod epochs;
 mod error;
 pub mod group;
+mod install;
 mod layout;
 mod lock;
 mod mark;
@@ -52,7 +54,8 @@ mod tests;
 
 pub use epochs::Epochs;
 pub use error::{DirectoryKind, StorageError};
-pub use log::{Log, LogHandle, LogReader};
+pub use install::{Install, Places};
+pub use log::{Log, LogHandle, LogReader, Runs};
 pub use record::NodeRecord;
 pub use room::Room;
 pub use state::{CheckpointBatch, State};
@@ -75,6 +78,17 @@ pub struct StorageConfig {
     pub warm_log: bool,
     /// Age at which what was written to the state is flushed, whatever its size.
     pub flush_every: Duration,
+    pub replay: Replay,
+}
+
+/// What becomes of the log behind the state's marker when a store is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replay {
+    /// A server alone committed all that it logged.
+    All,
+    /// A member of an ensemble learns later what of it is committed. It stays in the log, to be read from the marker
+    /// on, and out of the tree.
+    None,
 }
 
 impl StorageConfig {
@@ -90,6 +104,7 @@ impl StorageConfig {
             log_file_bytes: 16 << 20,
             warm_log: true,
             flush_every: Duration::from_secs(10),
+            replay: Replay::All,
         }
     }
 }
@@ -111,6 +126,7 @@ pub struct Storage {
     pub state: State,
     pub epochs: Epochs,
     pub room: Room,
+    pub places: Places,
     pub opened: Opened,
 }
 
@@ -140,13 +156,17 @@ pub fn open(config: &StorageConfig, into: &mut dyn Restore) -> Result<Storage, S
     }
     let epochs = Epochs::open(&layout.state)?;
     let locks = Arc::new(layout.locks);
-    let mut log = Log::open(&layout.log, config, Arc::clone(&locks))?;
-    let state = State::open(&layout.state, config, log.handle(), locks)?;
+    let (log_dir, state_dir) = install::current(&layout.log, &layout.state)?;
+    let mut log = Log::open(&log_dir, config, Arc::clone(&locks))?;
+    let state = State::open(&state_dir, config, log.handle(), Arc::clone(&locks))?;
     let marker = state.durable_zxid();
-    check_pair(&layout.log, &log.handle(), marker)?;
+    check_pair(&log_dir, &log.handle(), marker)?;
 
     state.restore(into)?;
-    let replayed = replay(&layout.log, &log.handle(), marker, into)?;
+    let replayed = match config.replay {
+        Replay::All => replay(&log_dir, &log.handle(), marker, into)?,
+        Replay::None => 0,
+    };
     room.settle();
     if config.warm_log && room.is_ample() {
         log.warm();
@@ -163,6 +183,12 @@ pub fn open(config: &StorageConfig, into: &mut dyn Restore) -> Result<Storage, S
         state,
         epochs,
         room,
+        places: Places {
+            log: layout.log,
+            state: layout.state,
+            config: config.clone(),
+            locks,
+        },
         opened,
     })
 }

@@ -256,7 +256,8 @@ impl SnapshotReader {
         if is_root == self.has_root && (is_root || self.tree.find(path).is_some()) {
             return Err(format!("{path:?} a second time"));
         }
-        if !is_root && !(self.has_root && path.starts_with('/') && !path.ends_with('/')) {
+        let is_child = self.has_root && path.starts_with('/') && !path.ends_with('/');
+        if !is_root && !is_child {
             return Err(format!("{path:?}, which is no path behind a root"));
         }
         let acl = match self.keys.get(&node.acl) {

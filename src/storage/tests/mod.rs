@@ -6,6 +6,7 @@ mod crash;
 mod damage;
 mod directories;
 mod full_disk;
+mod install;
 mod log;
 mod state;
 
