@@ -180,8 +180,17 @@ class Server:
         self.end(signal.SIGTERM)
 
     def pause(self):
+        """Returns when no thread runs any more: the signal alone does not mean that."""
         self.process.send_signal(signal.SIGSTOP)
         self.paused = True
+        eventually(f"{self} stands still", lambda: self.thread_states() <= {"T"})
+
+    def thread_states(self):
+        states, tasks = set(), f"/proc/{self.process.pid}/task"
+        for task in os.listdir(tasks):
+            with open(f"{tasks}/{task}/stat") as file:
+                states.add(file.read().rpartition(")")[2].split()[0])
+        return states
 
     def resume(self):
         self.process.send_signal(signal.SIGCONT)
