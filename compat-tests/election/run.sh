@@ -100,16 +100,19 @@ a_vote_elects() {
   our_peer 1 0 0
   java_server 3
   says 1 "decided Following(ServerId(3))"
+  # Who has a leader speaks only when it is asked.
+  end "$peer_pid"
+  our_peer 1 0 0
   says 1 "heard 3 Leading 3"
 }
 
-# The larger history wins against the larger number. Nobody can follow it, but both are sure.
+# The larger history wins against the larger number: the other one votes for it.
 a_longer_history_is_elected() {
   members 1:participant 2:participant 3:participant
   our_peer 1 0 5
   java_server 3
+  says 1 "heard 3 Looking 1"
   says 1 "decided Leading"
-  says 1 "heard 3 Following 1"
 }
 
 # Voters that have a leader tell a server that is late.
