@@ -65,8 +65,27 @@ def table(results, name):
             title = ""
         for kind, why in found.get("failed", {}).items():
             lines.append(f"| {title or row.title} | failed: {kind} | | | | {why} | **no** |")
-    extra = extras(results)
+    extra = generator(results) + extras(results)
     return "\n".join(lines + extra) + "\n"
+
+
+def generator(results):
+    """Where the load generator took a whole core, the throughput is as much its own as the server's."""
+    def cores(name, kind, which):
+        found = results["rows"].get(name, {}).get(kind)
+        busy = figure(found, lambda r: r[which] * r["per_second"] / 1e6 if r.get(which) is not None else None)
+        return "-" if busy is None else f"{busy:.2f}"
+
+    rows = [row for row in LOAD_ROWS if results["rows"].get(row.name)]
+    if not rows:
+        return []
+    lines = ["", "How many cores were busy, the server's and the load generator's (one thread, so 1.00 at most):", "",
+             "| work | Java | its load | Ferrokeeper | its load |", "|---|---:|---:|---:|---:|"]
+    for row in rows:
+        each = [cores(row.name, kind, which) for kind in (JAVA, FERRO)
+                for which in ("cpu_us_per_op", "own_cpu_us_per_op")]
+        lines.append(f"| {row.title} | " + " | ".join(each) + " |")
+    return lines
 
 
 def extras(results):

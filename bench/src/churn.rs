@@ -34,7 +34,7 @@ pub fn run(limits: &Limits, meter: &mut Meter) -> Result<()> {
     let mut last_progress = now_ns();
     while left > 0 {
         epoll.wait(50, &mut ready)?;
-        for &(token, readable, _) in &ready {
+        for &(token, readable, ended) in &ready {
             let Some(slot) = &mut slots[token] else {
                 continue;
             };
@@ -68,7 +68,7 @@ pub fn run(limits: &Limits, meter: &mut Meter) -> Result<()> {
                     Ok(())
                 })?;
             }
-            if still_open {
+            if still_open && !(ended && slot.frames == 2) {
                 slot.conn.flush(&epoll, token)?;
             } else {
                 ensure!(
@@ -109,7 +109,6 @@ fn open(limits: &Limits, epoll: &Epoll, token: usize) -> Result<Slot> {
         Some(Protocol::TCP),
     )?;
     socket.set_nonblocking(true)?;
-    socket.set_tcp_nodelay(true)?;
     socket.set_linger(Some(Duration::ZERO))?;
     match socket.connect(&limits.server.into()) {
         Err(e) if e.raw_os_error() != Some(libc::EINPROGRESS) => {
@@ -120,8 +119,8 @@ fn open(limits: &Limits, epoll: &Epoll, token: usize) -> Result<Slot> {
     let mut conn = Conn::new(TcpStream::from(socket));
     wire::connect(&mut conn.out, limits.session_timeout_ms);
     epoll.add(conn.fd(), token, false)?;
-    // Writable only once connected: ask to be told.
-    conn.flush_when_writable(epoll, token)?;
+    // On one machine the connection is there already; if not, we are told when it is.
+    conn.flush(epoll, token)?;
     Ok(Slot {
         conn,
         begun,

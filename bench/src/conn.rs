@@ -98,35 +98,34 @@ impl Conn {
         self.xid
     }
 
-    /// Reads once and hands every whole frame to `each`. False: the server closed the connection.
+    /// Reads what is there and hands every whole frame to `each`. False: the server closed the connection.
     pub fn receive(
         &mut self,
         scratch: &mut [u8],
         mut each: impl FnMut(&mut Conn, &[u8]) -> Result<()>,
     ) -> Result<bool> {
-        let n = match self.stream.read(scratch) {
-            Ok(0) => return Ok(false),
-            Ok(n) => n,
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(true),
-            Err(e) => return Err(e).context("reading from the server"),
-        };
-        if self.rest.is_empty() {
-            let left = each_frame(self, &scratch[..n], &mut each)?;
-            self.rest.extend_from_slice(&scratch[n - left..n]);
-        } else {
-            let mut joined = std::mem::take(&mut self.rest);
-            joined.extend_from_slice(&scratch[..n]);
-            let left = each_frame(self, &joined, &mut each)?;
-            joined.drain(..joined.len() - left);
-            self.rest = joined;
+        loop {
+            let n = match self.stream.read(scratch) {
+                Ok(0) => return Ok(false),
+                Ok(n) => n,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+                Err(e) => return Err(e).context("reading from the server"),
+            };
+            if self.rest.is_empty() {
+                let left = each_frame(self, &scratch[..n], &mut each)?;
+                self.rest.extend_from_slice(&scratch[n - left..n]);
+            } else {
+                let mut joined = std::mem::take(&mut self.rest);
+                joined.extend_from_slice(&scratch[..n]);
+                let left = each_frame(self, &joined, &mut each)?;
+                joined.drain(..joined.len() - left);
+                self.rest = joined;
+            }
+            // Less than there was room for was all.
+            if n < scratch.len() {
+                return Ok(true);
+            }
         }
-        Ok(true)
-    }
-
-    /// For a connection that is still being made: the first bytes leave when it is.
-    pub fn flush_when_writable(&mut self, epoll: &Epoll, token: usize) -> Result<()> {
-        self.waits_for_write = true;
-        Ok(epoll.modify(self.fd(), token, true)?)
     }
 
     /// Sends what waits in `out`, as much as the socket takes.

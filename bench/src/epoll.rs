@@ -28,11 +28,9 @@ impl Epoll {
     }
 
     fn control(&self, op: i32, fd: RawFd, token: usize, write: bool) -> io::Result<()> {
-        let events = if write {
-            libc::EPOLLIN | libc::EPOLLOUT
-        } else {
-            libc::EPOLLIN
-        };
+        // Told once for what comes: asking again for each that was handled costs as much as handling it.
+        let read = libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLET;
+        let events = if write { read | libc::EPOLLOUT } else { read };
         let mut event = libc::epoll_event {
             events: events as u32,
             u64: token as u64,
@@ -42,7 +40,7 @@ impl Epoll {
         Ok(())
     }
 
-    /// Waits at most `timeout_ms` and puts (token, readable, writable) into `ready`.
+    /// Waits at most `timeout_ms` and puts (token, readable, no more comes) into `ready`.
     pub fn wait(
         &mut self,
         timeout_ms: i32,
@@ -68,7 +66,7 @@ impl Epoll {
             (
                 e.u64 as usize,
                 flags & !libc::EPOLLOUT != 0,
-                flags & libc::EPOLLOUT != 0,
+                flags & (libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR) != 0,
             )
         }));
         Ok(())
