@@ -560,10 +560,7 @@ impl Leader {
         if self.phase != Phase::Serving || self.successor.is_some() {
             return Ok(());
         }
-        // The last counter of an epoch is never used (ZOOKEEPER-1277).
-        let is_last = |txn: &Txn| txn.zxid.counter() == u32::MAX;
-        let is_used_up = txns.iter().position(is_last);
-        txns.truncate(is_used_up.unwrap_or(txns.len()));
+        let is_used_up = drop_unusable(&mut txns);
         if let Some(first) = txns.first() {
             let last = self.proposals.last().max(Zxid::new(self.epoch, 0));
             assert_eq!(first.zxid, last.next(), "prep leaves no gap");
@@ -578,8 +575,8 @@ impl Leader {
             self.cut_laggards(ctx);
         }
         match is_used_up {
-            Some(_) => End::look("the epoch has no more counters"),
-            None => Ok(()),
+            true => End::look("the epoch has no more counters"),
+            false => Ok(()),
         }
     }
 
@@ -616,7 +613,7 @@ impl Leader {
                 let of_newer = newer.horizon(reached).flatten();
                 to = match of_newer {
                     Some(zxid) if zxid >= at => at,
-                    _ => Zxid(at.0 - 1),
+                    _ => before(at, ctx),
                 };
             }
             if to <= self.proposals.committed() {
@@ -624,7 +621,7 @@ impl Leader {
             }
             match self.reconfig.take_if(|(at, _)| *at == to) {
                 Some((at, config)) => {
-                    self.commit(Zxid(at.0 - 1), ctx);
+                    self.commit(before(at, ctx), ctx);
                     self.commit_config(at, config, ctx);
                 }
                 None => self.commit(to, ctx),
@@ -810,4 +807,39 @@ impl Leader {
 
 fn with_txn(kind: PacketKind, txn: &Txn) -> QuorumPacket {
     QuorumPacket::with_data(kind, txn.zxid.0, txn.bytes.clone())
+}
+
+/// The entry before this one, or the base of the log.
+fn before(zxid: Zxid, ctx: &Ctx<'_>) -> Zxid {
+    let floor = ctx.disk.log().floor(Zxid(zxid.0 - 1));
+    floor.unwrap_or(ctx.disk.log().base())
+}
+
+/// The last counter of an epoch is never used (ZOOKEEPER-1277). True if it had come to it.
+fn drop_unusable(txns: &mut Vec<Txn>) -> bool {
+    let is_last = |txn: &Txn| txn.zxid.counter() == u32::MAX;
+    let end = txns.iter().position(is_last);
+    txns.truncate(end.unwrap_or(txns.len()));
+    end.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zookeeper_1277_the_last_counter_of_an_epoch_is_not_used() {
+        let txn = |counter| Txn {
+            zxid: Zxid::new(Epoch(3), counter),
+            bytes: bytes::Bytes::new(),
+        };
+        let usable = |counters: &[u32]| {
+            let mut txns: Vec<Txn> = counters.iter().copied().map(txn).collect();
+            let is_used_up = drop_unusable(&mut txns);
+            (txns.len(), is_used_up)
+        };
+        assert_eq!(usable(&[u32::MAX - 2, u32::MAX - 1]), (2, false));
+        assert_eq!(usable(&[u32::MAX - 1, u32::MAX]), (1, true));
+        assert_eq!(usable(&[u32::MAX]), (0, true));
+    }
 }

@@ -28,8 +28,8 @@ pub mod vote;
 
 use bytes::Bytes;
 
-use crate::config::Membership;
 use crate::ids::{Epoch, LinkId, ServerId, Zxid};
+use crate::membership::Membership;
 use crate::proto::election::Notification;
 use crate::proto::quorum::QuorumPacket;
 

@@ -4,6 +4,9 @@
 
 mod cluster;
 mod ensembles;
+mod leading;
+mod learning;
+mod script;
 
 use bytes::Bytes;
 
