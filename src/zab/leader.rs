@@ -214,6 +214,10 @@ impl Leader {
                 ServerId(self.anonymous)
             }
         };
+        let accepted = Zxid(packet.zxid).epoch();
+        if accepted.0 >= i64::from(i32::MAX) {
+            return Err("no epoch is left above the one it accepted".to_owned());
+        }
         if let Some(info) = info {
             if info.protocol_version < PROTOCOL_VERSION {
                 return Err(format!("protocol {:#x} is too old", info.protocol_version));
@@ -235,7 +239,6 @@ impl Leader {
             learner.phase = LinkPhase::Greeted;
         }
         if self.phase == Phase::CollectingEpochs {
-            let accepted = Zxid(packet.zxid).epoch();
             self.epoch = self.epoch.max(Epoch(accepted.0 + 1));
             if !is_observer {
                 self.epochs_from.insert(server);
@@ -288,7 +291,7 @@ impl Leader {
         Ok(())
     }
 
-    /// Everything that can be read from the log: all of it before this server serves, then what is committed.
+    /// What is committed and can be read from the log; before this server serves that is all of it.
     fn readable(&self, ctx: &Ctx<'_>) -> Zxid {
         self.proposals.committed().min(ctx.disk.durable())
     }
@@ -296,7 +299,7 @@ impl Leader {
     /// Sends all that the learner lacks, as committed even where no quorum has it yet: what is sent so is durable there
     /// when NEWLEADER is acknowledged (ZOOKEEPER-3911), and NEWLEADER comes behind all of it (ZOOKEEPER-3104).
     fn begin_sync(&mut self, link: LinkId, zxid: Zxid, ctx: &mut Ctx<'_>) {
-        let end = self.readable(ctx);
+        let (readable, end) = (self.readable(ctx), self.proposals.committed());
         let plan = plan_sync(zxid, ctx.disk.log(), end, ctx.config.history_sent_max);
         tracing::info!(link = link.0, %zxid, %end, ?plan, "a learner is brought up to date");
         let after = match plan {
@@ -309,18 +312,23 @@ impl Leader {
                 to
             }
             SyncPlan::Snap => {
-                ctx.out.push(Output::SendSnapshot { link, up_to: end });
-                end
+                ctx.out.push(Output::SendSnapshot {
+                    link,
+                    up_to: readable,
+                });
+                readable
             }
         };
-        if after < end {
+        if after < readable {
             ctx.out.push(Output::SendHistory {
                 link,
                 after,
-                up_to: end,
+                up_to: readable,
                 form: HistoryForm::Committed,
             });
         }
+        // Committed without this server's disk: a learner that has it must not be told to drop it.
+        self.send_committed(link, after.max(readable), ctx);
         let config = ctx.configs.last_seen().to_string().into_bytes();
         let zxid = Zxid::new(self.epoch, 0);
         ctx.send(
@@ -425,6 +433,14 @@ impl Leader {
                 ctx.out
                     .push(Output::Send(link, with_txn(PacketKind::PROPOSAL, txn)));
             }
+        }
+    }
+
+    /// What is committed and cannot be read from the log yet.
+    fn send_committed(&self, link: LinkId, after: Zxid, ctx: &mut Ctx<'_>) {
+        for txn in self.proposals.between(after, self.proposals.committed()) {
+            ctx.send(link, with_txn(PacketKind::PROPOSAL, txn));
+            ctx.send(link, simple(PacketKind::COMMIT, txn.zxid));
         }
     }
 
@@ -557,7 +573,11 @@ impl Leader {
     }
 
     pub(super) fn propose(&mut self, mut txns: Vec<Txn>, ctx: &mut Ctx<'_>) -> Result<(), End> {
-        if self.phase != Phase::Serving || self.successor.is_some() {
+        let is_of_mine = |txn: &Txn| txn.zxid.epoch() == self.epoch;
+        if self.phase != Phase::Serving
+            || self.successor.is_some()
+            || !txns.first().is_some_and(is_of_mine)
+        {
             return Ok(());
         }
         let is_used_up = drop_unusable(&mut txns);

@@ -4,8 +4,9 @@
 //! each promise until the disk answered. Answers to `Learner`.
 //!
 //! ```text
-//! Dialling -> Greeting -> Promising -> Asking -> (Receiving ->) Syncing -> Entering -> Acknowledged -> Serving
-//!   FOLLOWERINFO  LEADERINFO  ACKEPOCH     SNAP          NEWLEADER      ACK         UPTODATE
+//! Dialling -> Greeting -> Promising -> Asking -> Syncing -> Entering -> Acknowledged -> Serving
+//!   FOLLOWERINFO  LEADERINFO  ACKEPOCH  |  ^   NEWLEADER   ACK         UPTODATE
+//!                                       +--+ SNAP: Receiving, and Comparing if the own log goes further
 //! ```
 //! It is stricter than the original: a proposal that does not continue the log makes it ask for a snapshot
 //! (ZOOKEEPER-2846), and all of a synchronisation is in the log before NEWLEADER is acknowledged (ZOOKEEPER-3911).
@@ -46,6 +47,9 @@ enum Phase {
     Asking(Epoch),
     /// A snapshot is on its way; the next packet says that it is complete.
     Receiving(Epoch, Zxid),
+    /// The snapshot is complete, and of a zxid that the own log goes beyond. To install it would lose, for a while,
+    /// what may be committed thanks to this server. So it is put off until it is known what follows.
+    Comparing(Comparison),
     Syncing(Sync),
     /// NEWLEADER came; history and current epoch are being written.
     Entering(Sync),
@@ -62,6 +66,16 @@ struct Sync {
     unacked: VecDeque<Zxid>,
     /// Of NEWLEADER.
     config: Option<Membership>,
+}
+
+#[derive(Debug)]
+struct Comparison {
+    epoch: Epoch,
+    snapshot: Zxid,
+    /// The last zxid of the leader's history that is in the own log: so is all before it.
+    common: Option<Zxid>,
+    /// What came behind the snapshot.
+    packets: Vec<QuorumPacket>,
 }
 
 #[derive(Debug)]
@@ -162,7 +176,7 @@ impl Learner {
     /// Lets go of the leader.
     pub(super) fn close(self, out: &mut Vec<Output>) {
         let Some(link) = self.link else { return };
-        if let Phase::Receiving(..) = self.phase {
+        if let Phase::Receiving(..) | Phase::Comparing(_) = self.phase {
             out.push(Output::DropSnapshot(link));
         }
         out.push(Output::Close(link));
@@ -178,13 +192,20 @@ impl Learner {
             return Ok(());
         }
         self.heard = ctx.now;
-        if let Phase::Receiving(epoch, zxid) = self.phase {
-            ctx.disk.install(link, zxid, ctx.out);
-            self.phase = Phase::Syncing(Sync::new(epoch, zxid));
+        if let Phase::Receiving(epoch, snapshot) = self.phase {
+            self.received(link, epoch, snapshot, ctx);
         }
         match &mut self.phase {
             Phase::Dialling | Phase::Promising(_) | Phase::Receiving(..) => {
                 packet_out_of_place(&packet, "it was my turn")
+            }
+            Phase::Comparing(comparison) => {
+                if !comparison.ends_with(&packet) {
+                    comparison.take(packet, ctx);
+                    return Ok(());
+                }
+                self.compare(link, ctx)?;
+                self.sync_packet(link, packet, ctx)
             }
             Phase::Greeting => self.leader_info(link, &packet, ctx),
             Phase::Asking(epoch) => {
@@ -268,6 +289,59 @@ impl Learner {
                 observer.persisted(link, ctx);
             }
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// A snapshot is complete.
+    fn received(&mut self, link: LinkId, epoch: Epoch, snapshot: Zxid, ctx: &mut Ctx<'_>) {
+        let log = ctx.disk.log();
+        if snapshot > log.last() || ctx.disk.may_have_lost_data() {
+            ctx.disk.install(link, snapshot, ctx.out);
+            self.phase = Phase::Syncing(Sync::new(epoch, snapshot));
+            return;
+        }
+        self.phase = Phase::Comparing(Comparison {
+            epoch,
+            snapshot,
+            common: log.contains(snapshot).then_some(snapshot),
+            packets: Vec::new(),
+        });
+    }
+
+    /// Everything is there that the leader's history has. If the own log has its end, or a part that goes beyond what is
+    /// delivered, then only what the leader does not have is dropped, and no snapshot is needed.
+    fn compare(&mut self, link: LinkId, ctx: &mut Ctx<'_>) -> Result<(), End> {
+        let phase = std::mem::replace(&mut self.phase, Phase::Dialling);
+        let Phase::Comparing(Comparison {
+            epoch,
+            snapshot,
+            common,
+            packets,
+        }) = phase
+        else {
+            self.phase = phase;
+            return Ok(());
+        };
+        let log = ctx.disk.log();
+        let committed = match common.filter(|common| *common >= ctx.disk.delivered()) {
+            Some(common) => {
+                let committed = log.floor(snapshot).unwrap_or(log.base());
+                let has_tail = common < log.last();
+                ctx.out.push(Output::DropSnapshot(link));
+                if has_tail {
+                    ctx.disk.write(Write::Cut(common), ctx.out);
+                }
+                committed
+            }
+            None => {
+                ctx.disk.install(link, snapshot, ctx.out);
+                snapshot
+            }
+        };
+        self.phase = Phase::Syncing(Sync::new(epoch, committed));
+        for packet in packets {
+            self.sync_packet(link, packet, ctx)?;
         }
         Ok(())
     }
@@ -371,6 +445,22 @@ impl Learner {
             }
         });
         Ok(())
+    }
+}
+
+impl Comparison {
+    fn take(&mut self, packet: QuorumPacket, ctx: &Ctx<'_>) {
+        let zxid = Zxid(packet.zxid);
+        let is_history = matches!(packet.kind, PacketKind::PROPOSAL | PacketKind::INFORM);
+        if is_history && ctx.disk.log().contains(zxid) {
+            self.common = Some(zxid);
+        }
+        self.packets.push(packet);
+    }
+
+    /// True for what comes behind all history.
+    fn ends_with(&self, packet: &QuorumPacket) -> bool {
+        matches!(packet.kind, PacketKind::NEWLEADER | PacketKind::UPTODATE)
     }
 }
 

@@ -317,7 +317,11 @@ impl Peer {
                 self.role = Role::Pausing(now.after(pause_ms));
             }
             Next::Look | Next::LookAgain => self.look(now, out),
-            Next::Resync(leader) => self.join(now, leader, true, out),
+            Next::Resync(leader) => {
+                let (vote, status) = (self.election.vote(), self.status_under(leader));
+                self.election.designate(vote, status);
+                self.join(now, leader, true, out);
+            }
             Next::Designated(leader) => {
                 let vote = Vote {
                     leader,

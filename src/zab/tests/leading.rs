@@ -159,6 +159,34 @@ fn what_is_committed_and_not_durable_here_is_sent_from_memory() {
     assert_eq!(script.persist(), ["deliver 2.2"]);
 }
 
+/// The leader's own disk is behind: what a quorum of others has is committed, and stays where it is.
+#[test]
+fn a_follower_keeps_what_is_committed_without_this_server() {
+    let mut script = Script::leading_two(used(3, 3));
+    script.propose([z(2, 1), z(2, 2), z(2, 3)]);
+    script.from(1, PacketKind::ACK, z(2, 2));
+    script.from(2, PacketKind::ACK, z(2, 2));
+    script.step(Input::Down(LinkId(1)));
+    script.greet(1, 2);
+    assert_eq!(
+        script.ack_epoch(1, -1, z(2, 2)),
+        ["1 <- DIFF 2.2", "1 <- NEWLEADER 2.0"]
+    );
+    assert_eq!(
+        script.from(1, PacketKind::ACK, z(2, 0)),
+        ["1 <- UPTODATE -1", "1 <- PROPOSAL 2.3"]
+    );
+    script.step(Input::Down(LinkId(2)));
+    script.greet(2, 2);
+    let expected = [
+        "2 <- DIFF 2.2",
+        "2 <- PROPOSAL 2.2",
+        "2 <- COMMIT 2.2",
+        "2 <- NEWLEADER 2.0",
+    ];
+    assert_eq!(script.ack_epoch(2, -1, z(2, 1)), expected);
+}
+
 #[test]
 fn a_quorum_commits_with_or_without_this_server() {
     let mut script = Script::leading_two(used(3, 3));

@@ -161,6 +161,41 @@ fn zookeeper_3642_half_a_snapshot_is_dropped() {
     );
 }
 
+/// A snapshot of less than this server has, while what comes behind it is what it has: to install it would take committed
+/// transactions away from a quorum until the rest is written again.
+#[test]
+fn a_snapshot_takes_nothing_away_that_the_leader_has_too() {
+    let mut script = Script::asking(used(5, 2), 3);
+    script.up(PacketKind::SNAP, z(1, 3));
+    assert_eq!(script.up_proposal(z(1, 4)), NONE);
+    assert_eq!(script.up(PacketKind::COMMIT, z(1, 4)), NONE);
+    assert_eq!(script.up_proposal(z(2, 1)), NONE);
+    assert_eq!(script.up(PacketKind::COMMIT, z(2, 1)), NONE);
+    let expected = [
+        "9 drop snapshot",
+        "write cut 1.4",
+        "write log 2.1",
+        "write current 3",
+    ];
+    assert_eq!(script.up(PacketKind::NEWLEADER, z(3, 0)), expected);
+    assert_eq!(script.persist_all(), ["9 <- ACK 3.0"]);
+    let out = script.step(Input::Packet(
+        UP,
+        QuorumPacket::new(PacketKind::UPTODATE, -1),
+    ));
+    assert_eq!(out, ["deliver 2.1", "9 <- ACK 3.0", "serve 3"]);
+}
+
+#[test]
+fn a_snapshot_replaces_a_tree_that_went_another_way() {
+    let mut script = Script::asking(used(5, 5), 3);
+    script.up(PacketKind::SNAP, z(1, 3));
+    script.up_proposal(z(2, 1));
+    script.up(PacketKind::COMMIT, z(2, 1));
+    let expected = ["write snapshot 1.3", "write log 2.1", "write current 3"];
+    assert_eq!(script.up(PacketKind::NEWLEADER, z(3, 0)), expected);
+}
+
 #[test]
 fn what_a_snapshot_contains_may_come_again() {
     let mut script = Script::asking(used(3, 3), 2);
