@@ -2,16 +2,19 @@
 //! background.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use super::Pipeline;
+use crate::ids::Zxid;
 use crate::ops::put;
 use crate::proto::Acl;
-use crate::storage::{CheckpointBatch, Install, LogHandle, NodeRecord, State, StorageError};
+use crate::storage::{
+    CheckpointBatch, Install, Log, LogHandle, NodeRecord, Places, State, StorageError,
+};
 use crate::tree::stored::Changed;
 use crate::tree::{Tree, acl};
 
@@ -26,6 +29,8 @@ pub(super) struct Checkpoints {
     to_disk: SyncSender<Option<CheckpointBatch>>,
     last: Mutex<Instant>,
     waiting: Arc<AtomicUsize>,
+    /// How often the tree was replaced; changes under the tree's lock.
+    installs: AtomicU64,
 }
 
 /// The background thread's end.
@@ -41,6 +46,7 @@ pub(super) fn channel() -> (Checkpoints, Pending) {
         to_disk,
         last: Mutex::new(Instant::now()),
         waiting: waiting.clone(),
+        installs: AtomicU64::new(0),
     };
     (checkpoints, Pending { batches, waiting })
 }
@@ -66,7 +72,8 @@ impl Pipeline {
     /// What changed, at the exact zxid of now; counted as waiting until it is written.
     fn take_batch(&self) -> CheckpointBatch {
         let mut tree = self.tree.write();
-        let mut batch = CheckpointBatch::new(tree.last_zxid().0);
+        let installs = self.checkpoints.installs.load(Ordering::Relaxed);
+        let mut batch = CheckpointBatch::new(tree.last_zxid().0).behind(installs);
         tree.take_changes(|changed| put_change(&mut batch, changed));
         self.checkpoints.waiting.fetch_add(1, Ordering::AcqRel);
         batch
@@ -79,6 +86,30 @@ impl Pipeline {
             let _ = self.checkpoints.to_disk.send(Some(self.take_batch()));
         }
         let _ = self.checkpoints.to_disk.send(None);
+    }
+
+    /// Another tree, from elsewhere and exact at `zxid`, takes the place of this server's, on disk and in memory. For
+    /// the log's thread, while nothing is applied; slow on purpose: the tree in use stays readable until the last step.
+    /// After an error the process has to stop.
+    pub fn install(
+        &self,
+        new: Tree,
+        zxid: Zxid,
+        places: &Places,
+        log: &mut Log,
+        state: &State,
+    ) -> Result<(), StorageError> {
+        let mut install = places.begin_install(zxid.0)?;
+        write_whole(&new, &mut install)?;
+        let old = {
+            let mut tree = self.tree.write();
+            install.switch(log, state)?;
+            self.checkpoints.installs.fetch_add(1, Ordering::Relaxed);
+            std::mem::replace(&mut *tree, new)
+        };
+        // Taking a big tree apart takes long, and nobody has to wait for it.
+        drop(old);
+        Ok(())
     }
 
     /// The background thread: writes what was taken, and removes the log that is no longer needed.
@@ -113,8 +144,8 @@ impl Pipeline {
 /// Nodes that are written together when all of a tree is written.
 const INSTALL_BATCH: usize = 8192;
 
-/// Writes all of a tree into new stores; to be followed by `Install::switch`.
-pub fn write_whole(tree: &Tree, install: &mut Install) -> Result<(), StorageError> {
+/// Writes all of a tree into new stores.
+fn write_whole(tree: &Tree, install: &mut Install) -> Result<(), StorageError> {
     let mut batch = CheckpointBatch::new(install.zxid());
     let mut result = Ok(());
     tree.everything(|changed| {

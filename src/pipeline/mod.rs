@@ -38,7 +38,6 @@ use crate::session::Sessions;
 use crate::tree::Tree;
 use crate::tree::watch::Watches;
 use admission::{LargeRequests, RequestThrottle, RequestThrottleSettings};
-pub use checkpoint::write_whole;
 use client::{Client, Sink};
 use connection_throttle::{ConnectionThrottle, ConnectionThrottleSettings};
 pub use frames::Received;

@@ -149,22 +149,20 @@ impl Install {
         }
     }
 
-    /// Puts the new stores to use, durably, and throws the old ones away. That they are handed over proves that
-    /// neither the disk's thread nor that of the checkpoints works on them; handles that others still have must not
-    /// be used any more and find the old log closed to writing. After an error the old stores are still those that
-    /// the next start finds, or the new ones: the process has to stop.
-    pub fn switch(mut self, old_log: Log, old_state: State) -> Result<(Log, State), StorageError> {
-        let Some((mut log, state)) = self.stores.take() else {
+    /// Puts the new stores to use, durably, and throws the old ones away: from here on `log` and `state`, and every
+    /// handle of the log, are the new ones. Takes the log from its thread's hands, so nothing is appended meanwhile.
+    /// After an error the next start finds either the old stores or the new ones: the process has to stop.
+    pub fn switch(mut self, log: &mut Log, state: &State) -> Result<(), StorageError> {
+        let Some((new_log, new_state)) = self.stores.take() else {
             unreachable!("the stores are taken here only");
         };
-        state.write(CheckpointBatch::new(self.zxid))?;
-        state.flush()?;
-        old_log.retire();
-        drop(old_state);
-        drop(old_log);
+        new_state.write(CheckpointBatch::new(self.zxid))?;
+        new_state.flush()?;
         let path = self.places.state.join(GENERATION);
         small::replace(&path, format!("{}\n", self.generation).as_bytes())
             .map_err(|e| StorageError::io("writing", &path, e))?;
+        log.replace(new_log);
+        state.replace(new_state);
         for root in [&self.places.log, &self.places.state] {
             if let Err(e) = remove_others(root, self.generation) {
                 tracing::warn!("cannot remove the old store in {}: {e}", root.display());
@@ -173,7 +171,7 @@ impl Install {
         if self.places.config.warm_log {
             log.warm();
         }
-        Ok((log, state))
+        Ok(())
     }
 }
 

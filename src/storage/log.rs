@@ -10,12 +10,14 @@
 //! open, and what the disk holds is not known. One of the two files that name RocksDB. Answers to
 //! Java's `FileTxnLog`.
 
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use parking_lot::RwLock;
 use rocksdb::{
     BlockBasedOptions, Cache, DB, DBCompressionType, DBRawIterator, DBRecoveryMode, ErrorKind,
     LogLevel, Options, ReadOptions, WriteBatch, WriteOptions,
@@ -49,9 +51,8 @@ pub struct LogHandle {
 }
 
 struct Shared {
-    db: DB,
-    dir: PathBuf,
-    mark: AckMark,
+    /// Replaced as a whole when a tree from elsewhere is installed.
+    store: RwLock<Arc<Store>>,
     poisoned: AtomicBool,
     last: AtomicI64,
     purged: AtomicI64,
@@ -64,6 +65,12 @@ struct Shared {
     #[cfg(test)]
     fail_next: AtomicBool,
     _locks: Arc<Locks>,
+}
+
+struct Store {
+    db: DB,
+    dir: PathBuf,
+    mark: AckMark,
 }
 
 impl Log {
@@ -90,9 +97,11 @@ impl Log {
         // Stalls come back as an error, see `stalled`.
         write.set_no_slowdown(true);
         let shared = Arc::new(Shared {
-            db,
-            dir: dir.to_path_buf(),
-            mark,
+            store: RwLock::new(Arc::new(Store {
+                db,
+                dir: dir.to_path_buf(),
+                mark,
+            })),
             poisoned: AtomicBool::new(false),
             last: AtomicI64::new(last),
             purged: AtomicI64::new(purged),
@@ -151,10 +160,11 @@ impl Log {
         );
         shared.check_poison()?;
         let begin = Instant::now();
-        shared.put(last_zxid, group, &self.write)?;
+        let store = shared.store();
+        shared.put(&store, last_zxid, group, &self.write)?;
         let took = begin.elapsed();
         if self.force_sync {
-            shared.guard(shared.mark.advance(last_zxid))?;
+            shared.guard(store.mark.advance(last_zxid))?;
         }
         shared.last.store(last_zxid, Ordering::Release);
         let len = group.len() as u64;
@@ -193,11 +203,12 @@ impl Log {
         }
         let mut batch = WriteBatch::default();
         batch.delete_range(&key(zxid + 1)[..], &KEY_MAX[..]);
+        let store = shared.store();
         let reader = shared.groups(zxid + 1);
         if let Some((_, cut)) = reader.current()? {
             let mut txns = Txns::new(cut);
             let mut kept = None;
-            while let Some((at, _)) = txns.next().map_err(|_| shared.malformed(zxid))? {
+            while let Some((at, _)) = txns.next().map_err(|_| store.malformed(zxid))? {
                 if at > zxid {
                     break;
                 }
@@ -208,30 +219,44 @@ impl Log {
             }
         }
         drop(reader);
-        shared.guard(shared.mark.lower(zxid))?;
+        shared.guard(store.mark.lower(zxid))?;
         let mut write = WriteOptions::default();
         write.set_sync(true);
-        let cut = shared.db.write_opt(batch, &write);
-        shared.guard(cut.map_err(|e| failed("cutting the log", &shared.dir, &e)))?;
+        let cut = store.db.write_opt(batch, &write);
+        shared.guard(cut.map_err(|e| failed("cutting the log", &store.dir, &e)))?;
         let purged = shared.purged.load(Ordering::Acquire);
-        let last = last_key(&shared.db, &shared.dir)?.unwrap_or(0).max(purged);
+        let last = last_key(&store.db, &store.dir)?.unwrap_or(0).max(purged);
         shared.last.store(last, Ordering::Release);
         Ok(())
     }
 
-    /// Another log takes its place: nothing is written here any more, by no handle.
-    pub(super) fn retire(&self) {
-        self.shared.poisoned.store(true, Ordering::Release);
+    /// Another log takes the place of this one, for every handle of it. What is read now is read to its end.
+    pub(super) fn replace(&mut self, other: Log) {
+        self.stop_warming();
+        let (shared, other) = (&*self.shared, &*other.shared);
+        *shared.store.write() = other.store();
+        for (mine, others) in [
+            (&shared.last, &other.last),
+            (&shared.purged, &other.purged),
+            (&shared.in_state, &other.in_state),
+        ] {
+            mine.store(others.load(Ordering::Acquire), Ordering::Release);
+        }
     }
-}
 
-impl Drop for Log {
-    fn drop(&mut self) {
+    fn stop_warming(&mut self) {
         self.shared.stopping.store(true, Ordering::Relaxed);
         if let Some(thread) = self.warming.take() {
             // It only ever logs; there is nothing to learn from how it ended.
             let _ = thread.join();
         }
+        self.shared.stopping.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.stop_warming();
     }
 }
 
@@ -291,19 +316,20 @@ impl LogHandle {
     pub fn purge(&self, durable_zxid: i64, retain_txns: u64) -> Result<bool, StorageError> {
         let shared = &*self.shared;
         shared.check_poison()?;
-        let Some(up_to) = shared.purge_end(durable_zxid, retain_txns)? else {
+        let store = shared.store();
+        let Some(up_to) = store.purge_end(durable_zxid, retain_txns)? else {
             return Ok(false);
         };
         let range = [rocksdb::Range::new(&[], &up_to)];
         // A purge costs two syncs of a small file.
-        if shared.db.get_approximate_sizes(&range).iter().sum::<u64>() < shared.file_bytes / 2 {
+        if store.db.get_approximate_sizes(&range).iter().sum::<u64>() < shared.file_bytes / 2 {
             return Ok(false);
         }
         let zxid = i64::from_be_bytes(up_to);
-        mark::write_purged(&shared.dir, zxid)?;
+        mark::write_purged(&store.dir, zxid)?;
         shared.purged.store(zxid, Ordering::Release);
-        let deleted = shared.db.delete_file_in_range(&[][..], &up_to[..]);
-        deleted.map_err(|e| failed("purging the log", &shared.dir, &e))?;
+        let deleted = store.db.delete_file_in_range(&[][..], &up_to[..]);
+        deleted.map_err(|e| failed("purging the log", &store.dir, &e))?;
         Ok(true)
     }
 
@@ -317,12 +343,13 @@ impl LogHandle {
         let shared = &*self.shared;
         shared.check_poison()?;
         let size = rocksdb::properties::CUR_SIZE_ACTIVE_MEM_TABLE;
-        let size = shared.db.property_int_value(size).ok().flatten();
+        let store = shared.store();
+        let size = store.db.property_int_value(size).ok().flatten();
         if size.unwrap_or(0) < shared.file_bytes / 16 {
             return Ok(false);
         }
-        let flushed = shared.db.flush();
-        shared.guard(flushed.map_err(|e| failed("flushing the log", &shared.dir, &e)))?;
+        let flushed = store.db.flush();
+        shared.guard(flushed.map_err(|e| failed("flushing the log", &store.dir, &e)))?;
         Ok(true)
     }
 
@@ -330,8 +357,9 @@ impl LogHandle {
     pub fn sync(&self) -> Result<(), StorageError> {
         let shared = &*self.shared;
         shared.check_poison()?;
-        let synced = shared.db.flush_wal(true);
-        shared.guard(synced.map_err(|e| failed("syncing the log", &shared.dir, &e)))
+        let store = shared.store();
+        let synced = store.db.flush_wal(true);
+        shared.guard(synced.map_err(|e| failed("syncing the log", &store.dir, &e)))
     }
 
     /// Waits until files have moved down to where a purge can take them.
@@ -339,6 +367,7 @@ impl LogHandle {
     pub(super) fn settle(&self) {
         let wait = rocksdb::WaitForCompactOptions::default();
         self.shared
+            .store()
             .db
             .wait_for_compact(&wait)
             .expect("a healthy store");
@@ -378,27 +407,98 @@ impl Runs {
 }
 
 impl Shared {
-    fn put(&self, zxid: i64, group: &[u8], write: &WriteOptions) -> Result<(), StorageError> {
+    fn store(&self) -> Arc<Store> {
+        Arc::clone(&self.store.read())
+    }
+
+    fn put(
+        &self,
+        store: &Store,
+        zxid: i64,
+        group: &[u8],
+        write: &WriteOptions,
+    ) -> Result<(), StorageError> {
         #[cfg(test)]
         if self.fail_next.swap(false, Ordering::Relaxed) {
             let source = std::io::Error::from_raw_os_error(libc::EIO);
-            return self.guard(Err(StorageError::io("appending", &self.dir, source)));
+            return self.guard(Err(StorageError::io("appending", &store.dir, source)));
         }
         let mut waited = Duration::ZERO;
         loop {
-            let put = self.db.put_opt(key(zxid), group, write);
+            let put = store.db.put_opt(key(zxid), group, write);
             match put {
                 Err(e) if e.kind() == ErrorKind::Incomplete => {
-                    self.guard(self.stalled(&mut waited))?
+                    self.guard(store.stalled(&mut waited))?
                 }
                 put => {
                     return self
-                        .guard(put.map_err(|e| failed("appending to the log", &self.dir, &e)));
+                        .guard(put.map_err(|e| failed("appending to the log", &store.dir, &e)));
                 }
             }
         }
     }
 
+    fn warm(&self) -> Result<(), rocksdb::Error> {
+        const WALS: usize = 2;
+        let store = self.store();
+        let nothing = vec![0; 256 << 10];
+        // A WAL is only retired with a memtable that is not empty. This key never had a value, and
+        // no file with it overlaps another: it lies right above the last one.
+        let last = self.last.load(Ordering::Acquire);
+        let tombstone = [&key(last)[..], &[0]].concat();
+        let mut write = WriteOptions::default();
+        write.set_no_slowdown(true);
+        for _ in 0..WALS {
+            for _ in 0..self.file_bytes / nothing.len() as u64 {
+                if self.stopping.load(Ordering::Relaxed) {
+                    return Ok(());
+                }
+                let mut batch = WriteBatch::default();
+                batch.put_log_data(&nothing);
+                batch.delete(&tombstone);
+                store.db.write_opt(batch, &write)?;
+            }
+            store.db.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Lets no write through after one that failed.
+    fn guard<T>(&self, result: Result<T, StorageError>) -> Result<T, StorageError> {
+        if result.is_err() {
+            self.poisoned.store(true, Ordering::Release);
+        }
+        result
+    }
+
+    fn check_poison(&self) -> Result<(), StorageError> {
+        if self.poisoned.load(Ordering::Acquire) {
+            let place = self.store().dir.clone();
+            return Err(StorageError::Poisoned { place });
+        }
+        Ok(())
+    }
+
+    fn groups(&self, zxid: i64) -> Groups<'_> {
+        let mut read = ReadOptions::default();
+        read.fill_cache(false);
+        read.set_readahead_size(1 << 20);
+        let store = self.store();
+        let mut iter = store.db.raw_iterator_opt(read);
+        iter.seek(key(zxid.max(0)));
+        // SAFETY: the iterator borrows from the database, which `Groups` keeps: fields are dropped in their order, the
+        // iterator first, and the database does not move with its `Arc`.
+        let iter =
+            unsafe { std::mem::transmute::<DBRawIterator<'_>, DBRawIterator<'static>>(iter) };
+        Groups {
+            iter,
+            store,
+            _log: PhantomData,
+        }
+    }
+}
+
+impl Store {
     /// RocksDB would not take the write now, and took nothing of it. Either flushes are behind,
     /// then waiting helps; or one failed, then RocksDB itself would wait for ever.
     #[cold]
@@ -423,55 +523,6 @@ impl Shared {
         }
         let doing = "appending to the log";
         StorageError::Io { doing, place, why }
-    }
-
-    fn warm(&self) -> Result<(), rocksdb::Error> {
-        const WALS: usize = 2;
-        let nothing = vec![0; 256 << 10];
-        // A WAL is only retired with a memtable that is not empty. This key never had a value, and
-        // no file with it overlaps another: it lies right above the last one.
-        let last = self.last.load(Ordering::Acquire);
-        let tombstone = [&key(last)[..], &[0]].concat();
-        let mut write = WriteOptions::default();
-        write.set_no_slowdown(true);
-        for _ in 0..WALS {
-            for _ in 0..self.file_bytes / nothing.len() as u64 {
-                if self.stopping.load(Ordering::Relaxed) {
-                    return Ok(());
-                }
-                let mut batch = WriteBatch::default();
-                batch.put_log_data(&nothing);
-                batch.delete(&tombstone);
-                self.db.write_opt(batch, &write)?;
-            }
-            self.db.flush()?;
-        }
-        Ok(())
-    }
-
-    /// Lets no write through after one that failed.
-    fn guard<T>(&self, result: Result<T, StorageError>) -> Result<T, StorageError> {
-        if result.is_err() {
-            self.poisoned.store(true, Ordering::Release);
-        }
-        result
-    }
-
-    fn check_poison(&self) -> Result<(), StorageError> {
-        if self.poisoned.load(Ordering::Acquire) {
-            let place = self.dir.clone();
-            return Err(StorageError::Poisoned { place });
-        }
-        Ok(())
-    }
-
-    fn groups(&self, zxid: i64) -> Groups<'_> {
-        let mut read = ReadOptions::default();
-        read.fill_cache(false);
-        read.set_readahead_size(1 << 20);
-        let mut iter = self.db.raw_iterator_opt(read);
-        iter.seek(key(zxid.max(0)));
-        Groups { shared: self, iter }
     }
 
     /// The key of the newest group that a purge may take.
@@ -505,19 +556,20 @@ impl Shared {
 
 /// The keys of the log, one after the other.
 struct Groups<'a> {
-    shared: &'a Shared,
-    iter: DBRawIterator<'a>,
+    iter: DBRawIterator<'static>,
+    store: Arc<Store>,
+    _log: PhantomData<&'a Shared>,
 }
 
 impl Groups<'_> {
     fn current(&self) -> Result<Option<(i64, &[u8])>, StorageError> {
         let Some((found, group)) = self.iter.item() else {
-            checked(&self.iter, &self.shared.dir)?;
+            checked(&self.iter, &self.store.dir)?;
             return Ok(None);
         };
         match found.try_into() {
             Ok(bytes) => Ok(Some((i64::from_be_bytes(bytes), group))),
-            Err(_) => Err(damaged(&self.shared.dir, "a key is not a zxid".to_owned())),
+            Err(_) => Err(damaged(&self.store.dir, "a key is not a zxid".to_owned())),
         }
     }
 }
@@ -539,7 +591,7 @@ impl LogReader<'_> {
             };
             let rest = &group[self.position..];
             let mut txns = Txns::new(rest);
-            let malformed = |_| self.groups.shared.malformed(last);
+            let malformed = |_| self.groups.store.malformed(last);
             match txns.next().map_err(malformed)? {
                 None => {
                     self.position = 0;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use rocksdb::{
     BlockBasedOptions, Cache, DB, DBCompressionType, ErrorKind, LogLevel, Options, ReadOptions,
     WriteBatch, WriteOptions, properties,
@@ -40,14 +40,21 @@ const BYTES_PER_SECOND: i64 = 40 << 20;
 
 /// The tree on disk.
 pub struct State {
-    db: DB,
-    dir: PathBuf,
+    /// Replaced as a whole when a tree from elsewhere is installed; held while it is written to.
+    store: RwLock<Store>,
     log: LogHandle,
     sync_log_first: bool,
     flush_every: Duration,
     poisoned: AtomicBool,
     progress: Mutex<Progress>,
     _locks: Arc<Locks>,
+}
+
+struct Store {
+    db: DB,
+    dir: PathBuf,
+    /// How many stores this process had before.
+    installs: u64,
 }
 
 struct Progress {
@@ -88,8 +95,11 @@ impl State {
             log_bytes_at_tick: 0,
         };
         Ok(Self {
-            db,
-            dir: db_dir,
+            store: RwLock::new(Store {
+                db,
+                dir: db_dir,
+                installs: 0,
+            }),
             log,
             sync_log_first: !config.force_sync,
             flush_every: config.flush_every,
@@ -113,9 +123,13 @@ impl State {
     /// (the disk belongs to the log). Returns whether the durable marker moved.
     ///
     /// The batch must hold everything that changed between the last batch's zxid and its own, and
-    /// its zxid must be committed and synced in the log.
+    /// its zxid must be committed and synced in the log. A batch of a tree that was replaced meanwhile is dropped.
     pub fn write(&self, batch: CheckpointBatch) -> Result<bool, StorageError> {
         self.check_poison()?;
+        let store = self.store.read();
+        if batch.installs != store.installs {
+            return Ok(false);
+        }
         let zxid = batch.zxid;
         assert!(
             zxid >= self.written_zxid() && zxid <= self.log.last_zxid(),
@@ -128,24 +142,28 @@ impl State {
             self.log.sync()?;
         }
         let bytes = batch.batch.size_in_bytes();
-        self.guard(self.wait_for_room())?;
+        self.guard(store.wait_for_room())?;
         self.log.state_reached(zxid);
         let mut write = WriteOptions::default();
         write.disable_wal(true);
-        let written = self.db.write_opt(batch.batch, &write);
-        self.guard(written.map_err(|e| failed("writing the state", &self.dir, &e)))?;
+        let written = store.db.write_opt(batch.batch, &write);
+        self.guard(written.map_err(|e| failed("writing the state", &store.dir, &e)))?;
         {
             let mut progress = self.progress.lock();
             progress.written = zxid;
             progress.unflushed_bytes += bytes;
         }
-        self.flush_when_due()
+        if self.is_flush_due() {
+            self.flush_store(&store)
+        } else {
+            Ok(false)
+        }
     }
 
     /// To be called every few seconds when nothing is written, so that the last batch gets durable
     /// and an idle server gives memory and disk back. Returns whether the log should be purged.
     pub fn flush_if_due(&self) -> Result<bool, StorageError> {
-        if self.flush_when_due()? {
+        if self.is_flush_due() && self.flush()? {
             return Ok(true);
         }
         let idle = {
@@ -161,22 +179,23 @@ impl State {
         Ok(tidied)
     }
 
-    fn flush_when_due(&self) -> Result<bool, StorageError> {
-        let due = {
-            let progress = self.progress.lock();
-            let log_bytes = self.log.appended_bytes() - progress.log_bytes_at_flush;
-            progress.durable < progress.written
-                && (progress.unflushed_bytes >= FLUSH_BYTES
-                    || progress.flushed_at.elapsed() >= self.flush_every
-                    || log_bytes >= FLUSH_LOG_BYTES)
-        };
-        if due { self.flush() } else { Ok(false) }
+    fn is_flush_due(&self) -> bool {
+        let progress = self.progress.lock();
+        let log_bytes = self.log.appended_bytes() - progress.log_bytes_at_flush;
+        progress.durable < progress.written
+            && (progress.unflushed_bytes >= FLUSH_BYTES
+                || progress.flushed_at.elapsed() >= self.flush_every
+                || log_bytes >= FLUSH_LOG_BYTES)
     }
 
     /// Makes all that was written durable; for a clean stop, too. Returns whether the durable
     /// marker moved.
     pub fn flush(&self) -> Result<bool, StorageError> {
         self.check_poison()?;
+        self.flush_store(&self.store.read())
+    }
+
+    fn flush_store(&self, store: &Store) -> Result<bool, StorageError> {
         let (marker, log_bytes) = {
             let progress = self.progress.lock();
             if progress.durable == progress.written {
@@ -184,8 +203,8 @@ impl State {
             }
             (progress.written, self.log.appended_bytes())
         };
-        let flushed = self.db.flush();
-        self.guard(flushed.map_err(|e| failed("flushing the state", &self.dir, &e)))?;
+        let flushed = store.db.flush();
+        self.guard(flushed.map_err(|e| failed("flushing the state", &store.dir, &e)))?;
         let mut progress = self.progress.lock();
         progress.durable = progress.durable.max(marker);
         progress.unflushed_bytes = 0;
@@ -194,24 +213,54 @@ impl State {
         Ok(true)
     }
 
+    /// Another store takes the place of this one. Batches for the old one find that out.
+    pub(super) fn replace(&self, other: State) {
+        let mut store = self.store.write();
+        let installs = store.installs + 1;
+        *store = other.store.into_inner();
+        store.installs = installs;
+        let mut progress = self.progress.lock();
+        *progress = other.progress.into_inner();
+        progress.log_bytes_at_flush = self.log.appended_bytes();
+        progress.log_bytes_at_tick = progress.log_bytes_at_flush;
+    }
+
     /// Hands everything to `into`: ACLs, sessions, nodes (parents first), then the marker.
     pub(super) fn restore(&self, into: &mut dyn Restore) -> Result<(), StorageError> {
+        let store = self.store.read();
         let mut read = ReadOptions::default();
         read.fill_cache(false);
         read.set_readahead_size(4 << 20);
-        let mut iter = self.db.raw_iterator_opt(read);
+        let mut iter = store.db.raw_iterator_opt(read);
         iter.seek([ACL]);
         while let Some((key, value)) = iter.item() {
-            self.restore_one(key, value, into)?;
+            store.restore_one(key, value, into)?;
             iter.next();
         }
         // Without this a damaged block would end the scan as if it were the end of the tree.
         iter.status()
-            .map_err(|e| failed("reading the state", &self.dir, &e))?;
+            .map_err(|e| failed("reading the state", &store.dir, &e))?;
         into.marker(self.durable_zxid());
         Ok(())
     }
 
+    fn guard<T>(&self, result: Result<T, StorageError>) -> Result<T, StorageError> {
+        if result.is_err() {
+            self.poisoned.store(true, Ordering::Release);
+        }
+        result
+    }
+
+    fn check_poison(&self) -> Result<(), StorageError> {
+        if self.poisoned.load(Ordering::Acquire) {
+            let place = self.store.read().dir.clone();
+            return Err(StorageError::Poisoned { place });
+        }
+        Ok(())
+    }
+}
+
+impl Store {
     fn restore_one(
         &self,
         key: &[u8],
@@ -267,26 +316,12 @@ impl State {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
-
-    fn guard<T>(&self, result: Result<T, StorageError>) -> Result<T, StorageError> {
-        if result.is_err() {
-            self.poisoned.store(true, Ordering::Release);
-        }
-        result
-    }
-
-    fn check_poison(&self) -> Result<(), StorageError> {
-        if self.poisoned.load(Ordering::Acquire) {
-            let place = self.dir.clone();
-            return Err(StorageError::Poisoned { place });
-        }
-        Ok(())
-    }
 }
 
 /// What changed up to one zxid. Encodes straight into the store's own form.
 pub struct CheckpointBatch {
     zxid: i64,
+    installs: u64,
     batch: WriteBatch,
     key: Vec<u8>,
     value: Vec<u8>,
@@ -300,10 +335,18 @@ impl CheckpointBatch {
         let (key, value) = (Vec::new(), Vec::new());
         Self {
             zxid,
+            installs: 0,
             batch,
             key,
             value,
         }
+    }
+
+    /// The same for a tree behind which `installs` others were replaced since the start.
+    #[must_use]
+    pub fn behind(mut self, installs: u64) -> Self {
+        self.installs = installs;
+        self
     }
 
     pub fn zxid(&self) -> i64 {

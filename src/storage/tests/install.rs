@@ -35,15 +35,8 @@ fn installed(dir: &Path) -> (Storage, i64) {
     let mut install = storage.places.begin_install(zxid).unwrap();
     install.write(batch(zxid, 25)).unwrap();
     install.write(batch(zxid, 50)).unwrap();
-    let (log, state) = install.switch(storage.log, storage.state).unwrap();
-    (
-        Storage {
-            log,
-            state,
-            ..storage
-        },
-        zxid,
-    )
+    install.switch(&mut storage.log, &storage.state).unwrap();
+    (storage, zxid)
 }
 
 #[test]
@@ -58,7 +51,10 @@ fn the_new_tree_replaces_state_and_log() {
     };
     assert_eq!(storage.log.handle().runs().unwrap(), empty);
     append(&mut storage.log, zxid + 1..=zxid + 3, 10);
-    storage.state.write(CheckpointBatch::new(zxid + 1)).unwrap();
+    storage
+        .state
+        .write(CheckpointBatch::new(zxid + 1).behind(1))
+        .unwrap();
     storage.state.flush().unwrap();
     drop(storage);
 
@@ -87,12 +83,7 @@ fn installs_may_follow_one_another() {
         append(&mut storage.log, last + 1..=last + 9, 10);
         let mut install = storage.places.begin_install(zxid).unwrap();
         install.write(batch(zxid, round)).unwrap();
-        let (log, state) = install.switch(storage.log, storage.state).unwrap();
-        storage = Storage {
-            log,
-            state,
-            ..storage
-        };
+        install.switch(&mut storage.log, &storage.state).unwrap();
         assert_eq!(storage.log.last_zxid(), zxid);
     }
     drop(storage);
@@ -119,14 +110,43 @@ fn an_install_that_is_given_up_leaves_nothing() {
 }
 
 #[test]
-fn old_handles_find_the_log_closed() {
+fn every_handle_sees_the_new_log() {
     let dir = tempfile::tempdir().unwrap();
-    let (storage, _) = open_at(dir.path()).unwrap();
-    let old = storage.log.handle();
+    let (mut storage, _) = open_at(dir.path()).unwrap();
+    let handle = storage.log.handle();
+    append(&mut storage.log, 1..=20, 10);
+    let mut reader = handle.read_from(1);
     let install = storage.places.begin_install(EPOCH).unwrap();
-    install.switch(storage.log, storage.state).unwrap();
-    assert!(matches!(old.sync(), Err(StorageError::Poisoned { .. })));
-    assert!(old.purge(1, 0).is_err());
+    install.switch(&mut storage.log, &storage.state).unwrap();
+    append(&mut storage.log, EPOCH + 1..=EPOCH + 2, 10);
+    // What was being read is read to its end.
+    assert_eq!(reader.next().unwrap().unwrap().0, 1);
+    assert_eq!(
+        (handle.purged_zxid(), handle.last_zxid()),
+        (EPOCH, EPOCH + 2)
+    );
+    let first = handle.read_from(1).next().unwrap().unwrap().0;
+    assert_eq!(first, EPOCH + 1);
+    handle.sync().unwrap();
+}
+
+#[test]
+fn checkpoints_of_a_tree_that_was_replaced_are_dropped() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut storage, zxid) = installed(dir.path());
+    append(&mut storage.log, zxid + 1..=zxid + 3, 10);
+    let mut stale = CheckpointBatch::new(zxid + 1);
+    stale.put_node("/stale", &NodeRecord::default());
+    storage.state.write(stale).unwrap();
+    let mut good = CheckpointBatch::new(zxid + 2).behind(1);
+    good.put_node("/good", &NodeRecord::default());
+    storage.state.write(good).unwrap();
+    storage.state.flush().unwrap();
+    drop(storage);
+    let (_, restored) = open_at(dir.path()).unwrap();
+    assert_eq!(restored.marker, Some(zxid + 2));
+    assert!(restored.twin.nodes.contains_key("/good"));
+    assert!(!restored.twin.nodes.contains_key("/stale"));
 }
 
 /// Before the file `generation` is replaced the old stores count, whatever there is of new ones; afterwards the new
@@ -141,7 +161,7 @@ fn a_crash_at_any_step_leaves_the_old_or_the_new() {
     images.push(crash_image(dir.path()));
     install.write(batch(EPOCH, 25)).unwrap();
     images.push(crash_image(dir.path()));
-    let (log, state) = install.switch(storage.log, storage.state).unwrap();
+    install.switch(&mut storage.log, &storage.state).unwrap();
     for image in &images {
         let (storage, restored) = open_at(image.path()).unwrap();
         assert_eq!(storage.log.last_zxid(), 20);
@@ -151,7 +171,7 @@ fn a_crash_at_any_step_leaves_the_old_or_the_new() {
     }
     // The old stores back beside the new ones: switched, but not tidied up.
     let after = crash_image(dir.path());
-    drop((log, state));
+    drop(storage);
     for part in ["log", "state"] {
         let old = images[0].path().join("ferrokeeper").join(part).join("db");
         let there = after.path().join("ferrokeeper").join(part).join("db");
@@ -250,12 +270,7 @@ fn child_installs_until_it_is_killed() {
         println!("from {} to {zxid}", last + 5);
         let mut install = storage.places.begin_install(zxid).unwrap();
         install.write(batch(zxid, zxid)).unwrap();
-        let (log, state) = install.switch(storage.log, storage.state).unwrap();
-        storage = Storage {
-            log,
-            state,
-            ..storage
-        };
+        install.switch(&mut storage.log, &storage.state).unwrap();
         println!("done {zxid}");
     }
 }
