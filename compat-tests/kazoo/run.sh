@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Runs Kazoo's own test suite, as published, against the server that SERVER names.
-# Arguments go to pytest (for instance -k test_lock).
+# Arguments go to pytest (for instance -k test_lock). KAZOO_SERVERS=3 makes it an ensemble of three.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/../lib/env.sh"
 
+: "${KAZOO_SERVERS:=1}"
 kazoo_version=2.11.0
 tools="$COMPAT_CACHE/kazoo-$kazoo_version"
 
@@ -31,25 +32,25 @@ export SERVER FERROKEEPER REAL_JAVA TMPDIR="$work/tmp" PATH="$work/bin:$PATH"
 ZOOKEEPER_CLASSPATH=unused
 [ "$SERVER" = ferrokeeper ] || ZOOKEEPER_CLASSPATH=$(java_classpath "$ZK_VERSION")
 
-# The harness takes five consecutive ports from an offset; below the range the kernel hands out itself,
+# The harness takes five consecutive ports for each server from an offset; below the range the kernel hands out itself,
 # so that no outgoing connection sits on one of them.
-ZOOKEEPER_PORT_OFFSET=$(python3 - <<'PY'
+ZOOKEEPER_PORT_OFFSET=$(python3 - "$KAZOO_SERVERS" <<'PY'
 import random, socket, sys
 for _ in range(1000):
     base = random.randrange(10000, 32000, 10)
     try:
-        for port in range(base, base + 5):
+        for port in range(base, base + 10 * int(sys.argv[1])):
             with socket.socket() as s:
                 s.bind(("127.0.0.1", port))
     except OSError:
         continue
     print(base)
     sys.exit()
-sys.exit("no five consecutive free ports")
+sys.exit("not enough consecutive free ports")
 PY
 )
 # One server without peers is a standalone server. CI=1 includes the test of the server's version.
-export CI=1 ZOOKEEPER_CLASSPATH ZOOKEEPER_PORT_OFFSET ZOOKEEPER_CLUSTER_SIZE=1 ZOOKEEPER_VERSION="$ZK_VERSION"
+export CI=1 ZOOKEEPER_CLASSPATH ZOOKEEPER_PORT_OFFSET ZOOKEEPER_CLUSTER_SIZE="$KAZOO_SERVERS" ZOOKEEPER_VERSION="$ZK_VERSION"
 
 deselect=()
 section=
@@ -58,7 +59,10 @@ while read -r test reason; do
     ''|'#'*) ;;
     '['*) section=$test ;;
     *)
-      [ "$section" = '[ensemble]' ] || [ "$SERVER" = ferrokeeper ] || continue
+      case $section in
+        '[ensemble]') [ "$KAZOO_SERVERS" = 1 ] || continue ;;
+        *) [ "$SERVER" = ferrokeeper ] || continue ;;
+      esac
       deselect+=("--deselect=$test")
       echo "left out: $test $reason" ;;
   esac
