@@ -7,7 +7,7 @@ use std::io;
 use std::path::Path;
 
 use super::diagnostics::ConfigError;
-use super::properties;
+use super::{dynamic, properties};
 
 /// A file as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct SourceFile {
 pub struct Sources {
     pub zoo_cfg: SourceFile,
     pub dynamic: Option<SourceFile>,
+    /// The members that were proposed last, `<zoo.cfg>.dynamic.next`. It counts only beside a dynamic file.
+    pub next: Option<SourceFile>,
     /// `<dataDir>/myid`, if there is one.
     pub my_id: Option<SourceFile>,
 }
@@ -36,16 +38,22 @@ pub fn read(path: &Path) -> Result<Sources, ConfigError> {
             .map(|entry| entry.value.as_str())
             .filter(|value| !value.is_empty())
     };
-    let dynamic = last("dynamicConfigFile")
+    let dynamic_file = last("dynamicConfigFile")
         .map(|name| read_file(Path::new(name)))
         .transpose()?;
+    let next = dynamic::seen_file(path);
+    let next = match dynamic_file.is_some() && next.is_file() {
+        true => Some(read_file(&next)?),
+        false => None,
+    };
     let my_id = match last("dataDir").map(|dir| Path::new(dir).join("myid")) {
         Some(my_id) if my_id.is_file() => Some(read_file(&my_id)?),
         _ => None,
     };
     Ok(Sources {
         zoo_cfg,
-        dynamic,
+        dynamic: dynamic_file,
+        next,
         my_id,
     })
 }

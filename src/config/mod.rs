@@ -8,6 +8,7 @@
 
 mod build;
 mod diagnostics;
+pub mod dynamic;
 pub mod keys;
 mod load;
 mod membership;
@@ -104,6 +105,8 @@ pub struct Config {
     /// From `myid`.
     pub server_id: Option<i64>,
     pub membership: Membership,
+    /// Proposed when the server stopped, and perhaps committed since: it counts if its version is above.
+    pub last_seen: Option<Membership>,
     pub ensemble: Ensemble,
 
     pub admin: Admin,
@@ -265,6 +268,28 @@ pub struct Ensemble {
     pub observers_persist: bool,
     pub dynamic_config_file: Option<PathBuf>,
     pub committed_log_txns: u32,
+    /// A server may have several addresses, and all of them are told to others.
+    pub multiple_addresses: bool,
+    pub election: ElectionPort,
+    /// Between attempts to connect to a leader, which may not listen yet.
+    pub leader_connect_retry_ms: u32,
+    /// Bounds of what an observer that lost its leader waits, at random, before it looks for one again.
+    pub observer_reconnect_ms_max: u32,
+    pub observer_election_ms_max: u32,
+}
+
+/// The connections over which servers vote.
+#[derive(Debug, Clone)]
+pub struct ElectionPort {
+    pub connect_timeout_ms: u32,
+    /// How long a connection may take to say whose it is.
+    pub handshake_timeout_ms: u64,
+    pub tcp_keepalive: bool,
+    /// A second apart; 0: for ever.
+    pub bind_attempts_max: u32,
+    /// A proposal without an answer is repeated after the minimum, then ever later up to the maximum.
+    pub notification_ms_min: u32,
+    pub notification_ms_max: u32,
 }
 
 #[derive(Debug, Clone)]

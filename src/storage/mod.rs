@@ -28,7 +28,7 @@ mod mark;
 mod memory;
 mod record;
 mod room;
-mod small;
+pub(crate) mod small;
 
 /// What both stores want: as few threads, files and lines of text as RocksDB can do with.
 macro_rules! quiet {

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use super::super::diagnostics::{ConfigError, Level};
 use super::super::settings::Reader;
-use super::super::{Config, Ensemble, Membership, Role, membership, release};
-use super::{COUNT, INT, TICKS};
+use super::super::{Config, ElectionPort, Ensemble, Membership, Role, membership, release};
+use super::{COUNT, INT, MILLISECONDS, POSITIVE, TICKS};
 use crate::ids::ServerId;
 
 pub(super) fn membership(version: i64, standalone_enabled: bool, r: &mut Reader<'_>) -> Membership {
@@ -40,6 +40,7 @@ pub(super) fn membership(version: i64, standalone_enabled: bool, r: &mut Reader<
 pub(super) fn ensemble(
     server_id: Option<i64>,
     membership: &Membership,
+    tick_ms: u32,
     r: &mut Reader<'_>,
 ) -> Ensemble {
     let init_limit_ticks = count_of("initLimit", r);
@@ -69,7 +70,43 @@ pub(super) fn ensemble(
         observers_persist: r.boolean("syncEnabled", true),
         dynamic_config_file: r.nonempty("dynamicConfigFile").map(PathBuf::from),
         committed_log_txns: r.int("commitLogCount", 500, INT, COUNT).max(500) as u32,
+        multiple_addresses: r.boolean("multiAddress.enabled", false),
+        election: election_port(u64::from(tick_ms) * u64::from(sync_limit_ticks), r),
+        leader_connect_retry_ms: milliseconds("leaderConnectDelayDuringRetryMs", 100, r),
+        observer_reconnect_ms_max: milliseconds("observer.reconnectDelayMs", 0, r),
+        observer_election_ms_max: milliseconds("observer.election.DelayMs", 200, r),
     }
+}
+
+fn election_port(sync_limit_ms: u64, r: &mut Reader<'_>) -> ElectionPort {
+    let handshake_ms = r.int("quorumCnxnTimeoutMs", -1, INT, MILLISECONDS);
+    let notification_ms_min = r.int(
+        "fastleader.minNotificationInterval",
+        200,
+        POSITIVE,
+        MILLISECONDS,
+    );
+    let notification_ms_max = r.int(
+        "fastleader.maxNotificationInterval",
+        60_000,
+        POSITIVE,
+        MILLISECONDS,
+    );
+    ElectionPort {
+        connect_timeout_ms: r.int("cnxTimeout", 5000, POSITIVE, MILLISECONDS) as u32,
+        handshake_timeout_ms: u64::try_from(handshake_ms)
+            .ok()
+            .filter(|ms| *ms > 0)
+            .unwrap_or(sync_limit_ms),
+        tcp_keepalive: r.boolean("tcpKeepAlive", false),
+        bind_attempts_max: r.int("electionPortBindRetry", 3, 0..=i64::from(i32::MAX), COUNT) as u32,
+        notification_ms_min: notification_ms_min as u32,
+        notification_ms_max: notification_ms_max.max(notification_ms_min) as u32,
+    }
+}
+
+fn milliseconds(name: &str, default: i64, r: &mut Reader<'_>) -> u32 {
+    r.int(name, default, 0..=i64::from(i32::MAX), MILLISECONDS) as u32
 }
 
 fn count_of(name: &str, r: &mut Reader<'_>) -> u32 {

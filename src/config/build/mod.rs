@@ -12,11 +12,13 @@ mod operation;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::membership::MembershipError;
+
 use super::diagnostics::{ConfigError, Invalid, Level, Origin};
 use super::load::{SourceFile, Sources};
 use super::settings::{Diagnostics, Given, Reader, Settings};
 use super::system_properties::SystemProperties;
-use super::{Config, ConfigSource, ListenAddress, Loaded, Positional, properties};
+use super::{Config, ConfigSource, ListenAddress, Loaded, Membership, Positional, properties};
 
 const MILLISECONDS: &str = "a number of milliseconds";
 const TICKS: &str = "a number of ticks";
@@ -52,7 +54,18 @@ pub(super) fn from_sources(
         .dynamic
         .as_ref()
         .map_or(0, |file| version_of(&file.name));
-    finish(source, server_id, version, &settings, diagnostics)
+    let last_seen = sources
+        .next
+        .as_ref()
+        .and_then(|file| last_seen(file, &mut diagnostics));
+    finish(
+        source,
+        server_id,
+        version,
+        last_seen,
+        &settings,
+        diagnostics,
+    )
 }
 
 /// The settings of both files and the properties, before any of them is judged.
@@ -111,18 +124,27 @@ fn from_arguments<const N: usize>(
     });
     let mut diagnostics = Diagnostics::default();
     let settings = Settings::resolve(given.into(), properties, &mut diagnostics);
-    finish(ConfigSource::default(), None, 0, &settings, diagnostics)
+    finish(
+        ConfigSource::default(),
+        None,
+        0,
+        None,
+        &settings,
+        diagnostics,
+    )
 }
 
 fn finish(
     source: ConfigSource,
     server_id: Option<i64>,
     version: i64,
+    last_seen: Option<Membership>,
     settings: &Settings,
     mut diagnostics: Diagnostics,
 ) -> Result<Loaded, Invalid> {
     let mut reader = Reader::new(settings, &mut diagnostics);
-    let config = read(source, server_id, version, &mut reader);
+    let mut config = read(source, server_id, version, &mut reader);
+    config.last_seen = last_seen;
     config.validate_for_this_release(settings, &mut diagnostics);
     // A stable order: by line, what has no line first.
     diagnostics.errors.sort_by_key(|error| error.line);
@@ -206,6 +228,15 @@ fn version_of(file_name: &str) -> i64 {
     suffix
         .and_then(|suffix| i64::from_str_radix(suffix, 16).ok())
         .unwrap_or(0)
+}
+
+fn last_seen(file: &SourceFile, diagnostics: &mut Diagnostics) -> Option<Membership> {
+    let members = String::from_utf8_lossy(&file.bytes).parse();
+    let wrong = |error: MembershipError| {
+        let error = ConfigError::in_file(&file.name, error.to_string());
+        diagnostics.errors.push(error);
+    };
+    members.map_err(wrong).ok()
 }
 
 fn my_id(file: &SourceFile, diagnostics: &mut Diagnostics) -> Option<i64> {
@@ -314,7 +345,7 @@ fn read(source: ConfigSource, server_id: Option<i64>, version: i64, r: &mut Read
     }
     auth::check_quorum_sasl(r);
     let throttled_op_wait_time_ms = r.int("throttled_op_wait_time", 0, INT, MILLISECONDS);
-    let ensemble = cluster::ensemble(server_id, &membership, r);
+    let ensemble = cluster::ensemble(server_id, &membership, tick_ms, r);
     let config = Config {
         source,
         data_dir,
@@ -368,6 +399,7 @@ fn read(source: ConfigSource, server_id: Option<i64>, version: i64, r: &mut Read
         standalone_enabled,
         server_id,
         membership,
+        last_seen: None,
         ensemble,
         admin: operation::admin(r),
         metrics: operation::metrics(r),

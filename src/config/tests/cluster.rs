@@ -208,3 +208,64 @@ fn several_addresses_need_their_switch() {
         );
     }
 }
+
+#[test]
+fn how_servers_find_each_other() {
+    let defaults = read("tickTime=1000\nsyncLimit=5").0.ensemble;
+    let election = &defaults.election;
+    assert_eq!(election.connect_timeout_ms, 5000);
+    assert_eq!(
+        election.handshake_timeout_ms, 5000,
+        "tickTime times syncLimit"
+    );
+    assert_eq!(election.bind_attempts_max, 3);
+    assert_eq!(election.notification_ms_min, 200);
+    assert_eq!(election.notification_ms_max, 60_000);
+    assert!(!election.tcp_keepalive && !defaults.multiple_addresses);
+    assert_eq!(defaults.leader_connect_retry_ms, 100);
+    assert_eq!(defaults.observer_reconnect_ms_max, 0);
+    assert_eq!(defaults.observer_election_ms_max, 200);
+
+    let text = "cnxTimeout=7\nquorumCnxnTimeoutMs=8\ntcpKeepAlive=true\nelectionPortBindRetry=0\n\
+                fastleader.minNotificationInterval=300\nfastleader.maxNotificationInterval=400\n\
+                multiAddress.enabled=true\nquorumListenOnAllIPs=true\nleaderConnectDelayDuringRetryMs=9\n\
+                observer.reconnectDelayMs=10\nobserver.election.DelayMs=11";
+    let set = read(text).0.ensemble;
+    let election = &set.election;
+    assert_eq!(
+        (election.connect_timeout_ms, election.handshake_timeout_ms),
+        (7, 8)
+    );
+    assert!(election.tcp_keepalive && set.multiple_addresses && set.listen_on_all_addresses);
+    assert_eq!(election.bind_attempts_max, 0);
+    assert_eq!(
+        (election.notification_ms_min, election.notification_ms_max),
+        (300, 400)
+    );
+    assert_eq!(set.leader_connect_retry_ms, 9);
+    assert_eq!(
+        (set.observer_reconnect_ms_max, set.observer_election_ms_max),
+        (10, 11)
+    );
+}
+
+#[test]
+fn what_was_proposed_last_is_read_beside_a_dynamic_file() {
+    let with = |next: &str| {
+        let mut sources = sources("dataDir=/d\ndynamicConfigFile=/c/zoo.cfg.dynamic.1f");
+        sources.dynamic = file("/c/zoo.cfg.dynamic.1f", "server.1=a:1:2;a:2181");
+        sources.next = file("./zoo.cfg.dynamic.next", next);
+        Config::from_sources(&sources, &SystemProperties::default())
+    };
+    let last_seen = with("server.1=a:1:2\nserver.2=b:1:2\nversion=20")
+        .unwrap()
+        .0
+        .last_seen
+        .unwrap();
+    assert_eq!((last_seen.version, last_seen.servers.len()), (0x20, 2));
+    let error = with("server.1=a:1:2\nversion=xyz").unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "./zoo.cfg.dynamic.next: version: For input string: \"xyz\""
+    );
+}

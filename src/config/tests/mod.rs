@@ -20,6 +20,7 @@ fn sources(text: &str) -> Sources {
     Sources {
         zoo_cfg,
         dynamic: None,
+        next: None,
         my_id: None,
     }
 }
