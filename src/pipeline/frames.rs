@@ -9,7 +9,7 @@ use parking_lot::{MutexGuard, RwLockReadGuard};
 use super::Pipeline;
 use super::admission::{Place, Waited};
 use super::client::{Client, Phase, State};
-use super::prep::Prep;
+use super::prep::{BroughtBy, Prep};
 use super::turn::Turn;
 use crate::ids::ConnId;
 use crate::tree::Tree;
@@ -86,13 +86,8 @@ impl Pipeline {
         } = batch;
         let last = tree.last_zxid();
         drop(tree);
-        if let Some(prep) = prep {
-            self.group_bytes
-                .store(prep.group.bytes.len(), Ordering::Relaxed);
-            self.outstanding.fetch_add(submitted, Ordering::Relaxed);
-            drop(prep);
-            self.work.notify_one();
-        }
+        let wake =
+            prep.map(|mut prep| self.submitted(&mut prep, submitted, BroughtBy::One(client.id)));
         if answered > 0 {
             let latency_ms = now.elapsed().as_millis() as i64;
             self.stats.answered(answered, latency_ms);
@@ -103,6 +98,9 @@ impl Pipeline {
             client
                 .stats
                 .answered(answered, latency_ms, last.0, self.now_ms());
+        }
+        if let Some(wake) = wake {
+            self.see_to(wake);
         }
     }
 

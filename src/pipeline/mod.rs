@@ -7,6 +7,7 @@
 pub mod admission;
 mod checkpoint;
 pub mod client;
+mod commit;
 pub mod connection_throttle;
 mod finalize;
 mod frames;
@@ -39,11 +40,13 @@ use crate::tree::Tree;
 use crate::tree::watch::Watches;
 use admission::{LargeRequests, RequestThrottle, RequestThrottleSettings};
 use client::{Client, Sink};
+use commit::Durable;
 use connection_throttle::{ConnectionThrottle, ConnectionThrottleSettings};
 pub use frames::Received;
 use outbox::Outbox;
-use prep::{GROUP_BYTES_MAX, Prep, Request};
+use prep::{BroughtBy, GROUP_BYTES_MAX, Prep, Request};
 use stats::Stats;
+use sync::{Disk, Wake};
 use watchers::Watchers;
 
 /// What the configuration says about requests.
@@ -88,6 +91,8 @@ pub struct Pipeline {
     connection_throttle: Option<Mutex<ConnectionThrottle>>,
     /// The disk is nearly full: only what makes room is taken on.
     out_of_room: AtomicBool,
+    disk: Disk,
+    durable: Durable,
     checkpoints: checkpoint::Checkpoints,
     pub stats: Stats,
     epoch: Instant,
@@ -218,10 +223,10 @@ impl Pipeline {
             held: None,
         };
         prep.submit(&tree, &self.rules, wall_ms(), request);
-        self.outstanding.fetch_add(1, Ordering::Relaxed);
+        self.submitted(&mut prep, 1, BroughtBy::Many);
         drop(prep);
         drop(tree);
-        self.work.notify_one();
+        self.see_to(Wake::Disk);
     }
 }
 

@@ -6,12 +6,11 @@
 //! fsync.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::admission::Held;
 use super::client::Client;
 use crate::auth::Id;
-use crate::ids::{SessionId, Zxid};
+use crate::ids::{ConnId, SessionId, Zxid};
 use crate::ops::pending::Pending;
 use crate::ops::{self, Rules, WriteContext, Written};
 use crate::proto::{ErrorCode, OpCode};
@@ -24,8 +23,52 @@ pub(super) struct Group {
     pub bytes: Vec<u8>,
     pub txns: Vec<Queued>,
     pub last: Zxid,
-    /// When the oldest of them came.
-    pub since: Option<Instant>,
+    pub brought_by: BroughtBy,
+}
+
+/// Whose the transactions of a group are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum BroughtBy {
+    #[default]
+    Nobody,
+    One(ConnId),
+    Many,
+}
+
+impl BroughtBy {
+    pub fn add(&mut self, other: BroughtBy) {
+        if *self == BroughtBy::Nobody {
+            *self = other;
+        } else if *self != other {
+            *self = BroughtBy::Many;
+        }
+    }
+}
+
+/// A connection that was the only one to bring something, and how many groups long.
+#[derive(Default)]
+pub(super) struct Lone {
+    who: BroughtBy,
+    groups: u32,
+}
+
+/// After so many groups in a row a connection looks as if it were the only one that writes.
+const LONE_GROUPS_MIN: u32 = 8;
+
+impl Lone {
+    pub fn taken(&mut self, group: &BroughtBy) {
+        let same = self.who == *group && matches!(group, BroughtBy::One(_));
+        self.groups = if same {
+            self.groups.saturating_add(1)
+        } else {
+            0
+        };
+        self.who = *group;
+    }
+
+    pub fn is(&self, group: &BroughtBy) -> bool {
+        self.groups >= LONE_GROUPS_MIN && self.who == *group
+    }
 }
 
 pub(super) struct Queued {
@@ -44,7 +87,7 @@ impl Group {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.txns.clear();
-        self.since = None;
+        self.brought_by = BroughtBy::Nobody;
     }
 }
 
@@ -52,6 +95,7 @@ pub(super) struct Prep {
     pub pending: Pending,
     pub last: Zxid,
     pub group: Group,
+    pub lone: Lone,
     pub stopping: bool,
 }
 
@@ -76,6 +120,7 @@ impl Prep {
             pending: Pending::default(),
             last,
             group: Group::default(),
+            lone: Lone::default(),
             stopping: false,
         }
     }

@@ -143,6 +143,8 @@ impl Pipeline {
             outstanding: AtomicUsize::new(0),
             group_bytes: AtomicUsize::new(0),
             out_of_room: AtomicBool::new(false),
+            disk: Default::default(),
+            durable: Default::default(),
             checkpoints,
             stats: Stats::default(),
             epoch: Instant::now(),

@@ -1,39 +1,105 @@
-//! The second stage: groups of transactions become durable, one write and one fsync each, on a thread of their
-//! own. Answers to `SyncRequestProcessor`.
+//! The second stage: groups of transactions become durable, one write and one fsync each. Answers to
+//! `SyncRequestProcessor`.
 //!
-//! What came while the disk was busy is the next group: the slower the disk, the larger the groups. The thread
-//! that waited for the disk also applies what it made durable, so that at depth one a write costs two wake-ups.
+//! Who holds the log writes. Under load that is the disk's thread: what came while it was busy is the next group, so
+//! the slower the disk, the larger the groups. When only one connection has something to write, its own task writes,
+//! applies and answers: waking a thread takes about as long as the fsync of a quick disk.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
+
 use super::Pipeline;
-use super::prep::Group;
+use super::prep::{BroughtBy, Group, Prep};
 use crate::storage::{Log, StorageError};
+
+/// The log, for whoever has something to write, and what went wrong with it.
+#[derive(Default)]
+pub(super) struct Disk {
+    /// `None` before the disk's thread began and after it ended.
+    log: Mutex<Option<Log>>,
+    failed: Mutex<Option<StorageError>>,
+    /// Groups that were applied, for their memory.
+    spare: Mutex<Vec<Group>>,
+    /// How long it took of late.
+    usual_us: AtomicU64,
+}
+
+/// The other connections of a thread wait while it writes: only for a disk that takes no longer than that.
+const WRITTEN_HERE_US_MAX: u64 = 250;
+
+/// Groups that are kept for their memory, and how much of it each.
+const SPARE_GROUPS_MAX: usize = 4;
+const SPARE_BYTES_MAX: usize = 1 << 20;
+
+impl Disk {
+    fn is_quick(&self) -> bool {
+        self.usual_us.load(Ordering::Relaxed) <= WRITTEN_HERE_US_MAX
+    }
+
+    fn took(&self, time: Duration) {
+        // Written by who holds the log. One slow write among many is no slow disk.
+        let before = self.usual_us.load(Ordering::Relaxed);
+        let now = (before * 7 + time.as_micros() as u64) / 8;
+        self.usual_us.store(now, Ordering::Relaxed);
+    }
+
+    pub fn recycle(&self, mut group: Group) {
+        group.clear();
+        let mut spare = self.spare.lock();
+        if spare.len() < SPARE_GROUPS_MAX && group.bytes.capacity() <= SPARE_BYTES_MAX {
+            spare.push(group);
+        }
+    }
+}
 
 impl Pipeline {
     /// Runs until [`Pipeline::stop`] and everything submitted before it is done. An error means that nothing may
     /// be acknowledged any more: the process has to end.
-    pub fn run_disk(&self, mut log: Log) -> Result<Log, StorageError> {
-        let mut group = Group::default();
-        while self.next_group(&mut group) {
-            let began = Instant::now();
-            log.append(group.last.0, &group.bytes)?;
-            self.stats.synced(group.txns.len(), began.elapsed());
-            self.finalize(&mut group);
+    pub fn run_disk(&self, log: Log) -> Result<Log, StorageError> {
+        *self.disk.log.lock() = Some(log);
+        let written = std::thread::scope(|scope| {
+            std::thread::Builder::new()
+                .name("apply".to_owned())
+                .stack_size(APPLY_STACK_BYTES)
+                .spawn_scoped(scope, || self.run_apply())
+                .expect("a server that starts gets its threads");
+            let written = self.write_groups();
+            self.durable.close();
+            written
+        });
+        let log = self.disk.log.lock().take();
+        written.map(|()| log.expect("nobody else takes it"))
+    }
+
+    fn write_groups(&self) -> Result<(), StorageError> {
+        while self.await_work() {
+            let mut log = self.disk.log.lock();
+            if let Some(error) = self.disk.failed.lock().take() {
+                return Err(error);
+            }
+            if let Some(log) = &mut *log {
+                self.write_group(log)?;
+            }
+            drop(log);
             self.checkpoint_if_due();
         }
-        Ok(log)
+        Ok(())
     }
 
     /// Waits for work; `false` when there is none and will be none.
-    fn next_group(&self, group: &mut Group) -> bool {
-        group.clear();
+    fn await_work(&self) -> bool {
         let mut prep = self.prep.lock();
         while prep.group.is_empty() {
+            if self.disk.failed.lock().is_some() {
+                return true;
+            }
             if prep.stopping {
                 return false;
             }
-            if self.work.wait_for(&mut prep, IDLE_CHECK).timed_out() && prep.group.is_empty() {
+            self.work.wait_for(&mut prep, IDLE_CHECK);
+            if prep.group.is_empty() {
                 drop(prep);
                 self.checkpoint_if_due();
                 prep = self.prep.lock();
@@ -47,10 +113,71 @@ impl Pipeline {
                 }
             }
         }
-        std::mem::swap(&mut prep.group, group);
-        self.group_bytes
-            .store(0, std::sync::atomic::Ordering::Relaxed);
         true
+    }
+
+    /// What gathered becomes durable, and is applied here or handed over. Groups follow one another because the
+    /// log is held all the time.
+    fn write_group(&self, log: &mut Log) -> Result<(), StorageError> {
+        let Some(group) = self.take_group() else {
+            return Ok(());
+        };
+        let began = Instant::now();
+        log.append(group.last.0, &group.bytes)?;
+        let took = began.elapsed();
+        self.disk.took(took);
+        self.stats.synced(group.txns.len(), took);
+        self.apply_durable(group);
+        Ok(())
+    }
+
+    fn take_group(&self) -> Option<Group> {
+        let empty = self.disk.spare.lock().pop().unwrap_or_default();
+        let mut prep = self.prep.lock();
+        if prep.group.is_empty() {
+            drop(prep);
+            self.disk.recycle(empty);
+            return None;
+        }
+        let by = prep.group.brought_by;
+        prep.lone.taken(&by);
+        let group = std::mem::replace(&mut prep.group, empty);
+        self.group_bytes.store(0, Ordering::Relaxed);
+        Some(group)
+    }
+
+    /// To be called after something was submitted, with the lock still held. What is to be done without it.
+    pub(super) fn submitted(&self, prep: &mut Prep, txns: usize, by: BroughtBy) -> Wake {
+        if txns == 0 {
+            return Wake::Nobody;
+        }
+        prep.group.brought_by.add(by);
+        self.group_bytes
+            .store(prep.group.bytes.len(), Ordering::Relaxed);
+        self.outstanding.fetch_add(txns, Ordering::Relaxed);
+        let alone = prep.lone.is(&prep.group.brought_by);
+        if alone && self.settings.flush_delay_ms == 0 && self.disk.is_quick() {
+            Wake::WriteHere
+        } else {
+            Wake::Disk
+        }
+    }
+
+    /// Has what was submitted written, by the caller if that is quicker.
+    pub(super) fn see_to(&self, wake: Wake) {
+        if wake == Wake::Nobody {
+            return;
+        }
+        if wake == Wake::WriteHere
+            && let Some(mut held) = self.disk.log.try_lock()
+            && let Some(log) = &mut *held
+        {
+            match self.write_group(log) {
+                Ok(()) => return,
+                Err(e) => *self.disk.failed.lock() = Some(e),
+            }
+        }
+        self.work.notify_one();
     }
 
     pub fn stop(&self) {
@@ -59,5 +186,30 @@ impl Pipeline {
     }
 }
 
+#[cfg(test)]
+impl Pipeline {
+    pub(super) fn disk_takes(&self, usually: Duration) {
+        for _ in 0..100 {
+            self.disk.took(usually);
+        }
+    }
+
+    /// Until the disk's thread has the log.
+    pub(super) fn await_disk(&self) {
+        while self.disk.log.lock().is_none() {
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// Who writes what was submitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wake {
+    Nobody,
+    Disk,
+    WriteHere,
+}
+
 /// How often an idle server looks whether a checkpoint is due.
 const IDLE_CHECK: Duration = Duration::from_secs(1);
+const APPLY_STACK_BYTES: usize = 512 << 10;
