@@ -122,7 +122,6 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    footprint::drop_start_code();
     let served = runtime.block_on(wait_for_signal());
     // No new requests: what was accepted is finished, then everything is put away.
     loops.stop();
@@ -173,6 +172,7 @@ pub fn thread(
 /// Ends sessions, connections that never spoke, containers and outdated nodes, when their time has come.
 fn run_clock(pipeline: &Pipeline, room: &Room, stop: &AtomicBool, never_spoke: Duration) {
     let container = ContainerPace::new(pipeline.settings());
+    let mut settled = false;
     let mut next_sweep = Instant::now() + SWEEP;
     let mut next_check = Instant::now() + container.interval;
     while !stop.load(Ordering::Relaxed) {
@@ -186,6 +186,11 @@ fn run_clock(pipeline: &Pipeline, room: &Room, stop: &AtomicBool, never_spoke: D
         let now = Instant::now();
         if now >= next_sweep {
             next_sweep = now + SWEEP;
+            if !settled {
+                // Not at once: every thread has code that it runs first and never again.
+                settled = true;
+                footprint::drop_start_code();
+            }
             pipeline.close_silent(never_spoke);
             room.check();
             pipeline.set_out_of_room(room.is_low());
