@@ -54,6 +54,8 @@ def load(kind, connections, depth, *more):
 LOAD_ROWS = [
     Row("get-50x20", "get 100 B, 50 x 20", load("get", 50, 20), [per_second(8), cpu(8)]),
     Row("get-1x1", "get 100 B, 1 x 1", load("get", 1, 1), [latency("p50_us", "p50", 2.5), cpu(4)]),
+    Row("get-1x1-poll", "get 100 B, 1 x 1, the generator never sleeps", load("get", 1, 1, "--poll"),
+        [latency("p50_us", "p50", 2.5), cpu(4)]),
     Row("get-400x4", "get 100 B, 400 x 4", load("get", 400, 4), [per_second(5), cpu(5)]),
     Row("children-50x4", "getChildren of 100, 50 x 4", load("children", 50, 4), [per_second(4), cpu(5)]),
     Row("set-50x20", "set 100 B, 50 x 20", load("set", 50, 20),

@@ -25,6 +25,8 @@ pub struct Limits {
     pub depth: usize,
     /// Requests per second of the open loop.
     pub rate: Option<f64>,
+    /// Ask for replies again and again rather than sleep until they come.
+    pub poll: bool,
     pub warmup_ns: u64,
     /// None: until the work has no more requests.
     pub measured_ns: Option<u64>,
@@ -138,7 +140,8 @@ impl<W: Work> Run<'_, W> {
                     self.conns[token].flush(&self.epoll, token)?;
                 }
             }
-            self.epoll.wait(50, &mut ready)?;
+            let wait_ms = if self.limits.poll { 0 } else { 50 };
+            self.epoll.wait(wait_ms, &mut ready)?;
             for &(token, readable, _) in &ready {
                 if token == timer_token {
                     continue;

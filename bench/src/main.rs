@@ -80,6 +80,10 @@ struct Args {
     /// Requests per second over all connections: open loop, latency from the time a request should have left
     #[arg(long)]
     rate: Option<f64>,
+    /// Never sleep while replies are due: at depth 1 a latency is the server's then, without the generator's own
+    /// wake-up. Takes a whole core
+    #[arg(long)]
+    poll: bool,
     /// Bytes of data in a node
     #[arg(long, default_value_t = 100)]
     size: usize,
@@ -218,6 +222,7 @@ fn measure(args: &Args) -> Result<Report> {
         connections: args.connections,
         depth: args.depth,
         rate: args.rate,
+        poll: args.poll,
         warmup_ns: ns(args.warmup),
         measured_ns: Some(ns(args.seconds)),
         ops: args.ops,
