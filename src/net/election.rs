@@ -21,6 +21,7 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::ids::ServerId;
@@ -69,6 +70,8 @@ struct Shared {
     /// Of the listening sockets of now.
     listening: Mutex<Vec<Arc<Notify>>>,
     is_stopped: AtomicBool,
+    /// Of whoever started it: messages may be sent from any thread.
+    runtime: Handle,
 }
 
 struct Configs {
@@ -112,6 +115,7 @@ impl ElectionNet {
             handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
             listening: Mutex::default(),
             is_stopped: AtomicBool::new(false),
+            runtime: Handle::current(),
             config,
         });
         shared.accept_on(listeners);
@@ -170,7 +174,8 @@ impl Shared {
         for listener in listeners {
             let stop = Arc::new(Notify::new());
             listening.push(stop.clone());
-            tokio::spawn(listen::run(self.clone(), listener, stop));
+            self.runtime
+                .spawn(listen::run(self.clone(), listener, stop));
         }
     }
 
@@ -182,7 +187,7 @@ impl Shared {
         match self.peers.lock().begin_connection(peer) {
             Some(worker) => {
                 let task = connection::run(self.clone(), peer, worker, stream, read_ahead);
-                tokio::spawn(task);
+                self.runtime.spawn(task);
             }
             None => tracing::warn!("no room for a connection of server {peer}, closing it"),
         }

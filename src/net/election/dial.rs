@@ -28,7 +28,7 @@ pub(super) fn at(shared: Arc<Shared>, peer: ServerId, addresses: Vec<String>) {
         return;
     }
     if shared.peers.lock().begin_dial(peer) {
-        tokio::spawn(async move {
+        shared.runtime.clone().spawn(async move {
             attempt(&shared, peer, &addresses).await;
             shared.peers.lock().end_dial(peer);
         });

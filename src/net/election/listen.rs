@@ -87,7 +87,7 @@ fn has_ipv6() -> bool {
 
 /// At another address than before. Goes on trying: the server works without, as long as it dials others.
 pub(super) fn again(shared: Arc<Shared>, own: Vec<PeerAddress>) {
-    tokio::spawn(async move {
+    shared.runtime.clone().spawn(async move {
         shared.accept_on(Vec::new());
         let told = address::told(&own, shared.config.multiple_addresses).await;
         shared.configs.lock().own_addresses = told;
@@ -127,7 +127,7 @@ pub(super) async fn run(shared: Arc<Shared>, listener: TcpListener, stop: Arc<No
             continue;
         };
         let shared = shared.clone();
-        tokio::spawn(async move {
+        shared.runtime.clone().spawn(async move {
             let limit = shared.config.handshake_timeout;
             match tokio::time::timeout(limit, hear(&shared, stream, remote)).await {
                 Ok(Ok(())) => {}

@@ -242,3 +242,13 @@ async fn stopping_closes_everything() {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test]
+async fn any_thread_may_send() {
+    let committed = membership(&ports::<2>());
+    let (net, _inbox) = start(1, &committed).await;
+    let (_other, mut other_inbox) = start(2, &committed).await;
+    let sender = std::thread::spawn(move || net.send(ServerId(2), &notification(3)));
+    sender.join().unwrap();
+    assert_eq!(other_inbox.recv().await, (ServerId(1), notification(3)));
+}
