@@ -61,6 +61,21 @@ impl Id {
             id: id.into(),
         }
     }
+
+    /// As a learner passes it on; a null is as good as nothing.
+    pub fn from_wire(id: &crate::proto::Id<'_>) -> Self {
+        Id::new(
+            id.scheme.as_str().unwrap_or_default(),
+            id.id.as_str().unwrap_or_default(),
+        )
+    }
+
+    pub fn to_wire(&self) -> crate::proto::Id<'_> {
+        crate::proto::Id {
+            scheme: (&*self.scheme).into(),
+            id: (&*self.id).into(),
+        }
+    }
 }
 
 /// An entry of an access list as it is stored: its scheme and id were accepted by `fix_up`.

@@ -51,12 +51,11 @@ impl Config {
         settings: &Settings,
         diagnostics: &mut Diagnostics,
     ) {
-        self.refuse_ensemble(settings, diagnostics);
         for Refusal {
             key,
             is_asked_for,
             message,
-        } in REFUSALS
+        } in REFUSALS.iter().chain(self.refused_of_members())
         {
             if let Some(setting) = settings.get(key)
                 && is_asked_for(&setting.value)
@@ -69,26 +68,11 @@ impl Config {
         warn_of_absent_providers(settings, diagnostics);
     }
 
-    fn refuse_ensemble(&self, settings: &Settings, diagnostics: &mut Diagnostics) {
-        if !self.is_distributed() {
-            return;
-        }
-        let message = "ensembles are not available yet in this release: this server would run alone, \
-                       without the others' data; keep one server line and standaloneEnabled=true, \
-                       or keep this ensemble on ZooKeeper";
-        let switch = settings
-            .get("standaloneEnabled")
-            .map(|setting| ("standaloneEnabled".to_owned(), setting));
-        let switch = switch.filter(|_| self.membership.voters().count() == 1);
-        let servers = settings
-            .family("server.")
-            .map(|(id, setting)| (format!("server.{id}"), setting));
-        let blamed = switch.or_else(|| servers.min_by_key(|(_, setting)| setting.origin.line()));
-        match blamed {
-            Some((key, setting)) => diagnostics.error(&setting.origin, &key, message),
-            None => diagnostics
-                .errors
-                .push(super::ConfigError::general(message)),
+    fn refused_of_members(&self) -> &'static [Refusal] {
+        if self.is_distributed() {
+            REFUSED_OF_MEMBERS
+        } else {
+            &[]
         }
     }
 
@@ -210,6 +194,31 @@ fn is_true(value: &str) -> bool {
 fn is_nonzero(value: &str) -> bool {
     value != "0"
 }
+
+/// Where a member would act otherwise than the rest of its ensemble.
+const REFUSED_OF_MEMBERS: &[Refusal] = &[
+    Refusal {
+        key: "reconfigEnabled",
+        is_asked_for: is_true,
+        message: "changing the members of a running ensemble is not available yet in this release; set it to \
+                  false on every server",
+    },
+    Refusal {
+        key: "oraclePath",
+        is_asked_for: |_| true,
+        message: "the oracle of ensembles of two is not available; remove the key",
+    },
+    Refusal {
+        key: "localSessionsEnabled",
+        is_asked_for: is_true,
+        message: "local sessions are not available yet in this release; set it to false",
+    },
+    Refusal {
+        key: "observerMasterPort",
+        is_asked_for: is_nonzero,
+        message: "followers do not serve observers in this release; remove the key: observers connect to the leader",
+    },
+];
 
 const REFUSALS: &[Refusal] = &[
     Refusal {

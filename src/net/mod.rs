@@ -5,6 +5,7 @@ pub mod client;
 pub mod election;
 pub mod listener;
 pub mod loops;
+pub mod quorum;
 mod socket;
 
 /// Whether the first bytes of a connection are a four-letter word.

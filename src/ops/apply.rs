@@ -57,6 +57,17 @@ pub enum Applied<'a> {
     Multi(Vec<(OpCode, Applied<'a>)>),
 }
 
+impl Applied<'_> {
+    /// Whether this error is the result, or one of the results of a multi.
+    pub fn says(&self, code: ErrorCode) -> bool {
+        match self {
+            Applied::Error(err) => *err == code,
+            Applied::Multi(results) => results.iter().any(|(_, result)| result.says(code)),
+            _ => false,
+        }
+    }
+}
+
 /// A transaction on its way into the tree.
 pub(super) struct Apply<'t, O: Observer> {
     pub tree: &'t mut Tree,

@@ -49,6 +49,7 @@ impl Server {
             tree: &self.tree,
             pending: &mut self.pending,
             rules: &self.rules,
+            is_remote: false,
             session: SessionId(session),
             session_error: None,
             ids: &[],

@@ -26,6 +26,8 @@ pub struct WriteContext<'a> {
     pub zxid: i64,
     /// Wall clock; the same for every part of a multi.
     pub time: i64,
+    /// A learner waits for a transaction, even if the request cannot be read.
+    pub is_remote: bool,
 }
 
 impl WriteContext<'_> {
@@ -128,15 +130,17 @@ pub fn write(
     let record_at = out.len();
     let (op, failed) = match check(ctx, op, body, out) {
         Ok(op) => (op, None),
-        Err(Refusal::Undecodable) if op != OpCode::MULTI => {
+        Err(Refusal::Undecodable) if op != OpCode::MULTI && !ctx.is_remote => {
             out.truncate(start);
             return Written::Undecodable;
         }
-        Err(Refusal::UndecodableEarly) => {
+        Err(Refusal::UndecodableEarly) if !ctx.is_remote => {
             out.truncate(start);
             return Written::Undecodable;
         }
-        Err(Refusal::Undecodable) => (OpCode::ERROR, Some(ErrorCode::MARSHALLING_ERROR)),
+        Err(Refusal::Undecodable | Refusal::UndecodableEarly) => {
+            (OpCode::ERROR, Some(ErrorCode::MARSHALLING_ERROR))
+        }
         Err(Refusal::Code(code)) => (OpCode::ERROR, Some(code)),
     };
     if let Some(err) = failed {
@@ -158,9 +162,9 @@ pub fn write(
 }
 
 pub(super) enum Refusal {
-    /// Costs a zxid in a multi, and none elsewhere.
+    /// Costs a zxid in a multi or from a learner, and none elsewhere.
     Undecodable,
-    /// Never costs a zxid.
+    /// Costs a zxid from a learner only.
     UndecodableEarly,
     Code(ErrorCode),
 }
@@ -225,6 +229,8 @@ fn check(
         }
         OpCode::CREATE_SESSION => Ok(create_session::check(body, out)?),
         OpCode::CLOSE_SESSION => Ok(close_session::check(ctx, out)?),
+        // A learner passed on what nobody may ask for.
+        OpCode::ERROR => Err(Refusal::Code(ErrorCode::UNIMPLEMENTED)),
         other => panic!("{other} is not a write"),
     }
 }

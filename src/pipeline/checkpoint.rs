@@ -73,7 +73,7 @@ impl Pipeline {
     fn take_batch(&self) -> CheckpointBatch {
         let mut tree = self.tree.write();
         let installs = self.checkpoints.installs.load(Ordering::Relaxed);
-        let mut batch = CheckpointBatch::new(tree.last_zxid().0).behind(installs);
+        let mut batch = CheckpointBatch::new(tree.applied_zxid().0).behind(installs);
         tree.take_changes(|changed| put_change(&mut batch, changed));
         self.checkpoints.waiting.fetch_add(1, Ordering::AcqRel);
         batch
@@ -105,6 +105,7 @@ impl Pipeline {
             let mut tree = self.tree.write();
             install.switch(log, state)?;
             self.checkpoints.installs.fetch_add(1, Ordering::Relaxed);
+            self.forget_logged_after(Zxid::ZERO);
             std::mem::replace(&mut *tree, new)
         };
         // Taking a big tree apart takes long, and nobody has to wait for it.
@@ -135,7 +136,9 @@ impl Pipeline {
                 Err(RecvTimeoutError::Timeout) => state.flush_if_due()?,
             };
             if let (true, Some(retained)) = (moved, retained_txns) {
-                log.purge(state.durable_zxid(), retained)?;
+                if log.purge(state.durable_zxid(), retained)? {
+                    self.log_purged(log.purged_zxid());
+                }
             }
         }
     }

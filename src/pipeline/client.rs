@@ -50,6 +50,13 @@ pub(super) enum Waiting {
         since: Instant,
         held: Held,
     },
+    /// The leader's word that all before it is delivered here.
+    Sync {
+        xid: i32,
+        body: Box<[u8]>,
+        since: Instant,
+        synced: bool,
+    },
     /// Not even looked at, but answered in its turn.
     Refused {
         xid: i32,

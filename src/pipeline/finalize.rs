@@ -41,6 +41,9 @@ impl Pipeline {
                     let timeout_ms = tree.session_timeout(id).unwrap_or(0);
                     self.sessions.track(id, timeout_ms, now_ms);
                 }
+                if txn.origin.is_none() {
+                    txn.origin = self.waits_here(&header, firing.watchers);
+                }
                 if header.op == OpCode::CLOSE_SESSION {
                     self.session_closed(
                         &mut firing,
@@ -61,9 +64,18 @@ impl Pipeline {
             self.stats.sent(sent);
             self.prep.lock().pending.applied(last.0);
         }
-        self.outstanding
-            .fetch_sub(group.txns.len(), Ordering::Relaxed);
+        if group.is_prepared {
+            self.completed(group.txns.len());
+        }
         deliver(touched);
+    }
+
+    /// Those of a role that ended are not counted any more.
+    fn completed(&self, requests: usize) {
+        let subtract = |outstanding: usize| Some(outstanding.saturating_sub(requests));
+        let _ = self
+            .outstanding
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, subtract);
     }
 
     fn session_closed(&self, firing: &mut Firing<'_>, id: SessionId, origin: Option<&Arc<Client>>) {
@@ -112,10 +124,14 @@ impl Pipeline {
             Some(Waiting::Write { xid, op, since }) => {
                 answered += 1;
                 slowest = Some(since);
-                put_reply(state.out(), reply_xid(op, xid), header.zxid, |out| {
-                    put_applied(out, applied)
-                });
-                if op == OpCode::CLOSE_SESSION {
+                // Clients never hear of this error: the connection ends.
+                let moved = applied.says(ErrorCode::SESSION_MOVED);
+                if !moved {
+                    put_reply(state.out(), reply_xid(op, xid), header.zxid, |out| {
+                        put_applied(out, applied)
+                    });
+                }
+                if op == OpCode::CLOSE_SESSION || moved {
                     state.finish();
                 }
             }
@@ -135,7 +151,7 @@ impl Pipeline {
     }
 
     /// Everything up to the next write has its turn now.
-    fn answer_waiting(
+    pub(super) fn answer_waiting(
         &self,
         client: &Client,
         state: &mut State,
@@ -171,9 +187,21 @@ impl Pipeline {
                     let zxid = tree.last_zxid().0;
                     put_reply(state.out(), xid, zxid, |_| Err(err));
                 }
+                Waiting::Sync {
+                    xid,
+                    body,
+                    since,
+                    synced: true,
+                } => {
+                    answered += 1;
+                    slowest.get_or_insert(since);
+                    let ids = state.ids.clone();
+                    self.answer(client, state, tree, watches, xid, OpCode::SYNC, &body, &ids);
+                }
                 Waiting::Ready(bytes) => state.out().extend_from_slice(&bytes),
                 Waiting::Close => state.finish(),
-                write @ (Waiting::Write { .. } | Waiting::Connect { .. }) => {
+                write
+                @ (Waiting::Write { .. } | Waiting::Connect { .. } | Waiting::Sync { .. }) => {
                     state.queue.push_front(write);
                     break;
                 }

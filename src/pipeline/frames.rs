@@ -160,6 +160,7 @@ impl Pipeline {
                     break;
                 }
                 self.sessions.touch(session, self.now_ms());
+                self.touched(session);
             }
             self.request(client, state, batch, frame);
         }

@@ -10,12 +10,13 @@ use super::admission::held;
 use super::client::{Client, Phase, State, Waiting};
 use super::frames::Batch;
 use super::prep::Request;
+use super::role::Role;
 use super::{Pipeline, wall_ms};
 use crate::ids::{ConnId, SessionId};
 use crate::ops::put;
 use crate::proto::client::{ConnectRequest, ConnectResponse};
 use crate::proto::{OpCode, Trailing};
-use crate::session::password;
+use crate::session::{Owner, password};
 
 impl Pipeline {
     pub(super) fn handshake<'a>(
@@ -34,6 +35,9 @@ impl Pipeline {
         if !self.admits_session(id == SessionId::NONE) {
             self.stats.metrics.connection_rejected.add(1);
             tracing::warn!(remote = %client.remote, "refusing a session: too many come at once");
+            return state.finish();
+        }
+        if self.role() == Role::Idle {
             return state.finish();
         }
         self.stats.metrics.connection_request_count.add(1);
@@ -56,7 +60,11 @@ impl Pipeline {
         } else if id == SessionId::NONE {
             self.open_session(client, state, batch, timeout_ms, legacy);
         } else if password::matches(id, request.passwd.or_empty()) {
-            self.resume_session(client, state, id, timeout_ms, legacy, kicked);
+            if self.role() == Role::Learning {
+                self.resume_session_at_leader(client, state, id, timeout_ms, legacy);
+            } else {
+                self.resume_session(client, state, id, timeout_ms, legacy, kicked);
+            }
         } else {
             tracing::warn!(remote = %client.remote, "wrong password for session {id}");
             refuse_session(state, legacy);
@@ -72,6 +80,13 @@ impl Pipeline {
         legacy: bool,
     ) {
         let session = self.sessions.new_id();
+        state.phase = Phase::Connecting;
+        state
+            .queue
+            .push_back(Waiting::Connect { timeout_ms, legacy });
+        if self.role() == Role::Learning {
+            return self.open_session_at_leader(client, session, timeout_ms);
+        }
         let request = Request {
             session,
             session_error: None,
@@ -80,15 +95,12 @@ impl Pipeline {
             body: &timeout_ms.to_be_bytes(),
             ids: &[],
             origin: Some(client.clone()),
+            is_remote: false,
             held: held(batch.place.take(), None),
         };
         let prep = batch.prep.get_or_insert_with(|| self.prep.lock());
         prep.submit(&batch.tree, &self.rules, wall_ms(), request);
         batch.submitted += 1;
-        state.phase = Phase::Connecting;
-        state
-            .queue
-            .push_back(Waiting::Connect { timeout_ms, legacy });
     }
 
     fn resume_session(
@@ -102,17 +114,30 @@ impl Pipeline {
     ) {
         match self.sessions.get(id).filter(|s| !s.is_closing()) {
             Some(session) => {
-                self.sessions
-                    .touch_with(&session, timeout_ms, self.now_ms());
-                *kicked = session.attach(client.id);
-                state.session = Some(session);
-                state.phase = Phase::Established;
-                put_connect_response(state.out(), id, timeout_ms, legacy);
-                self.greeted(client);
-                self.stats.metrics.connection_revalidate_count.add(1);
+                session.set_owner(Owner::Here);
+                *kicked = self.session_resumed(client, state, id, timeout_ms, legacy);
             }
             None => refuse_session(state, legacy),
         }
+    }
+
+    /// A session that is alive goes on over this connection. Returns the one that it went over before.
+    pub(super) fn session_resumed(
+        &self,
+        client: &Client,
+        state: &mut State,
+        id: SessionId,
+        timeout_ms: i32,
+        legacy: bool,
+    ) -> Option<ConnId> {
+        let session = self.sessions.track(id, timeout_ms, self.now_ms());
+        let before = session.attach(client.id);
+        state.session = Some(session);
+        state.phase = Phase::Established;
+        put_connect_response(state.out(), id, timeout_ms, legacy);
+        self.greeted(client);
+        self.stats.metrics.connection_revalidate_count.add(1);
+        before
     }
 
     /// The transaction of a new session is applied: its client may go on.
@@ -126,6 +151,7 @@ impl Pipeline {
     ) {
         let session = self.sessions.track(id, timeout_ms, self.now_ms());
         session.attach(client.id);
+        session.set_owner(Owner::Here);
         state.session = Some(session);
         state.phase = Phase::Established;
         put_connect_response(state.out(), id, timeout_ms, legacy);
@@ -166,7 +192,7 @@ fn random() -> f64 {
     (bits >> 11) as f64 / (1u64 << 53) as f64
 }
 
-fn refuse_session(state: &mut State, legacy: bool) {
+pub(super) fn refuse_session(state: &mut State, legacy: bool) {
     put_response(state.out(), 0, 0, &[0; 16], legacy);
     state.finish();
 }

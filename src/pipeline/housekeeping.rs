@@ -19,6 +19,9 @@ impl Pipeline {
     }
 
     pub fn expire_sessions(&self) {
+        if !self.owns_sessions() {
+            return;
+        }
         let mut expired = Vec::new();
         self.sessions.expired(self.now_ms(), &mut expired);
         for session in expired {
@@ -50,6 +53,9 @@ impl Pipeline {
 
     /// Paths of containers and TTL nodes that have had their time.
     pub fn outdated_nodes(&self) -> Vec<String> {
+        if !self.owns_sessions() {
+            return Vec::new();
+        }
         let now = wall_ms();
         let never_used_ms = self.settings.container_never_used_ms;
         let tree = self.tree.read();

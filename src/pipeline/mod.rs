@@ -14,9 +14,13 @@ mod frames;
 mod handshake;
 mod housekeeping;
 mod identity;
+mod learner;
+pub mod member;
 pub mod outbox;
 mod prep;
 pub mod recovery;
+mod remote;
+pub mod role;
 mod routing;
 pub mod stats;
 mod sync;
@@ -25,8 +29,8 @@ mod tests;
 mod turn;
 mod watchers;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::{Condvar, Mutex, RwLock, RwLockReadGuard};
@@ -43,8 +47,12 @@ use client::{Client, Sink};
 use commit::Durable;
 use connection_throttle::{ConnectionThrottle, ConnectionThrottleSettings};
 pub use frames::Received;
+pub use learner::Forward;
+use learner::Learning;
+use member::Member;
 use outbox::Outbox;
 use prep::{BroughtBy, GROUP_BYTES_MAX, Prep, Request};
+use role::CurrentRole;
 use stats::Stats;
 use sync::{Disk, Wake};
 use watchers::Watchers;
@@ -96,6 +104,12 @@ pub struct Pipeline {
     checkpoints: checkpoint::Checkpoints,
     pub stats: Stats,
     epoch: Instant,
+    role: CurrentRole,
+    /// The way to the leader, of a member of an ensemble.
+    upstream: OnceLock<Arc<dyn Forward>>,
+    learning: Mutex<Learning>,
+    /// `None`: no ensemble.
+    member: OnceLock<Member>,
 }
 
 impl Pipeline {
@@ -220,6 +234,7 @@ impl Pipeline {
             body,
             ids: &[],
             origin: None,
+            is_remote: false,
             held: None,
         };
         prep.submit(&tree, &self.rules, wall_ms(), request);

@@ -5,10 +5,12 @@
 //! another thread would cost more than the judging, and at depth one it would stand between a request and its
 //! fsync.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::admission::Held;
 use super::client::Client;
+use super::member::Sealed;
 use crate::auth::Id;
 use crate::ids::{ConnId, SessionId, Zxid};
 use crate::ops::pending::Pending;
@@ -23,6 +25,8 @@ pub(super) struct Group {
     pub bytes: Vec<u8>,
     pub txns: Vec<Queued>,
     pub last: Zxid,
+    /// Made here by prep, and not sent by a leader.
+    pub is_prepared: bool,
     pub brought_by: BroughtBy,
 }
 
@@ -97,6 +101,8 @@ pub(super) struct Prep {
     pub group: Group,
     pub lone: Lone,
     pub stopping: bool,
+    /// To be done before the group, by whoever writes the log.
+    pub sealed: VecDeque<Sealed>,
 }
 
 /// A request that is to become a transaction.
@@ -108,6 +114,8 @@ pub(super) struct Request<'a> {
     pub body: &'a [u8],
     pub ids: &'a [Id],
     pub origin: Option<Arc<Client>>,
+    /// A learner waits for a transaction, even if the request cannot be read.
+    pub is_remote: bool,
     pub held: Held,
 }
 
@@ -122,7 +130,18 @@ impl Prep {
             group: Group::default(),
             lone: Lone::default(),
             stopping: false,
+            sealed: VecDeque::new(),
         }
+    }
+
+    pub fn has_work(&self) -> bool {
+        !self.group.is_empty() || !self.sealed.is_empty()
+    }
+
+    /// Continues from the beginning of an epoch; what was judged before is forgotten.
+    pub fn begin(&mut self, at: Zxid) {
+        self.pending = Pending::default();
+        self.last = at;
     }
 
     pub fn submit(
@@ -146,6 +165,7 @@ impl Prep {
             ids: request.ids,
             zxid: zxid.0,
             time,
+            is_remote: request.is_remote,
         };
         let written = ops::write(
             &mut ctx,
@@ -168,6 +188,7 @@ impl Prep {
             held: request.held,
         });
         group.last = zxid;
+        group.is_prepared = true;
         self.last = zxid;
         written
     }

@@ -1,7 +1,7 @@
 //! From disk to a tree: the stored state, then the log after it. And the pipeline that starts from there.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -10,6 +10,7 @@ use super::admission::{LargeRequests, RequestThrottle};
 use super::checkpoint::{self, Pending};
 use super::connection_throttle::ConnectionThrottle;
 use super::prep::Prep;
+use super::role::{CurrentRole, Role};
 use super::stats::Stats;
 use super::watchers::Watchers;
 use super::{Pipeline, Settings, wall_ms};
@@ -148,6 +149,10 @@ impl Pipeline {
             checkpoints,
             stats: Stats::default(),
             epoch: Instant::now(),
+            role: CurrentRole::new(Role::Alone),
+            upstream: OnceLock::new(),
+            learning: Mutex::default(),
+            member: OnceLock::new(),
         };
         (Arc::new(pipeline), pending)
     }

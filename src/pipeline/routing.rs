@@ -9,6 +9,7 @@ use super::admission::{Large, held};
 use super::client::{Client, State, Waiting, header_frame, put_reply, reply_xid};
 use super::frames::Batch;
 use super::prep::Request;
+use super::role::Role;
 use super::watchers::Watchers;
 use super::{Pipeline, wall_ms};
 use crate::auth::Id;
@@ -16,11 +17,12 @@ use crate::ids::SessionId;
 use crate::ops::{self, ReadContext, Route, WatchTable, Written};
 use crate::proto::client::RequestHeader;
 use crate::proto::{ErrorCode, OpCode};
+use crate::session::Owner;
 use crate::tree::Tree;
 use crate::tree::watch::Watches;
 
 /// The watches behind their lock.
-struct Locked<'a>(&'a Mutex<Watchers>);
+pub(super) struct Locked<'a>(pub &'a Mutex<Watchers>);
 
 impl WatchTable for Locked<'_> {
     fn with(&mut self, change: &mut dyn FnMut(&mut Watches)) {
@@ -63,6 +65,9 @@ impl Pipeline {
             return self.refuse_late(state, batch, header.xid);
         }
         match route {
+            Route::Read if header.op == OpCode::SYNC && self.role() == Role::Learning => {
+                self.sync_at_leader(client, state, batch, header.xid, body);
+            }
             Route::Read if state.queue.is_empty() => {
                 let ids = state.ids.clone();
                 let mut watches = Locked(&self.watchers);
@@ -145,10 +150,25 @@ impl Pipeline {
         if self.refuses(header.op) {
             return self.refuse(state, batch, header.xid, ErrorCode::SYSTEM_ERROR);
         }
-        let session_error = session.is_closing().then_some(ErrorCode::SESSION_EXPIRED);
         if header.op == OpCode::CLOSE_SESSION && !session.begin_closing() {
             return;
         }
+        if self.role() == Role::Learning {
+            self.forward(session.id, header.xid, header.op, body, &state.ids);
+            state.queue.push_back(Waiting::Write {
+                xid: header.xid,
+                op: header.op,
+                since: batch.now,
+            });
+            return;
+        }
+        let session_error = if header.op == OpCode::CLOSE_SESSION {
+            None
+        } else if session.is_closing() {
+            Some(ErrorCode::SESSION_EXPIRED)
+        } else {
+            (!session.claim(Owner::Here)).then_some(ErrorCode::SESSION_MOVED)
+        };
         let request = Request {
             session: session.id,
             session_error,
@@ -157,6 +177,7 @@ impl Pipeline {
             body,
             ids: &state.ids,
             origin: Some(client.clone()),
+            is_remote: false,
             held: held(batch.place.take(), large),
         };
         let time = *batch.wall_ms.get_or_insert_with(wall_ms);

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::Pipeline;
+use super::member::Sealed;
 use super::prep::{BroughtBy, Group, Prep};
 use crate::storage::{Log, StorageError};
 
@@ -79,9 +80,7 @@ impl Pipeline {
             if let Some(error) = self.disk.failed.lock().take() {
                 return Err(error);
             }
-            if let Some(log) = &mut *log {
-                self.write_group(log)?;
-            }
+            self.write_group(&mut log)?;
             drop(log);
             self.checkpoint_if_due();
         }
@@ -91,7 +90,7 @@ impl Pipeline {
     /// Waits for work; `false` when there is none and will be none.
     fn await_work(&self) -> bool {
         let mut prep = self.prep.lock();
-        while prep.group.is_empty() {
+        while !prep.has_work() {
             if self.disk.failed.lock().is_some() {
                 return true;
             }
@@ -99,7 +98,7 @@ impl Pipeline {
                 return false;
             }
             self.work.wait_for(&mut prep, IDLE_CHECK);
-            if prep.group.is_empty() {
+            if !prep.has_work() {
                 drop(prep);
                 self.checkpoint_if_due();
                 prep = self.prep.lock();
@@ -118,10 +117,23 @@ impl Pipeline {
 
     /// What gathered becomes durable, and is applied here or handed over. Groups follow one another because the
     /// log is held all the time.
-    fn write_group(&self, log: &mut Log) -> Result<(), StorageError> {
-        let Some(group) = self.take_group() else {
+    fn write_group(&self, held: &mut Option<Log>) -> Result<(), StorageError> {
+        let group = match self.take_sealed() {
+            Some(Sealed::Job(job)) => {
+                return match held {
+                    Some(log) => job(log),
+                    None => Ok(()),
+                };
+            }
+            Some(Sealed::Group(group)) => Some(group),
+            None => self.take_group(),
+        };
+        let (Some(group), Some(log)) = (group, held) else {
             return Ok(());
         };
+        if let Some(member) = self.member.get() {
+            return self.write_as_member(member, log, group);
+        }
         let began = Instant::now();
         log.append(group.last.0, &group.bytes)?;
         let took = began.elapsed();
@@ -131,11 +143,16 @@ impl Pipeline {
         Ok(())
     }
 
+    fn take_sealed(&self) -> Option<Sealed> {
+        self.prep.lock().sealed.pop_front()
+    }
+
     fn take_group(&self) -> Option<Group> {
         let empty = self.disk.spare.lock().pop().unwrap_or_default();
-        let mut prep = self.prep.lock();
+        let mut held = self.prep.lock();
+        let prep = &mut *held;
         if prep.group.is_empty() {
-            drop(prep);
+            drop(held);
             self.disk.recycle(empty);
             return None;
         }
@@ -170,10 +187,12 @@ impl Pipeline {
         }
         if wake == Wake::WriteHere
             && let Some(mut held) = self.disk.log.try_lock()
-            && let Some(log) = &mut *held
+            && held.is_some()
         {
-            match self.write_group(log) {
-                Ok(()) => return,
+            match self.write_group(&mut held) {
+                // Of a member, what was sealed went first.
+                Ok(()) if self.member.get().is_none() => return,
+                Ok(()) => {}
                 Err(e) => *self.disk.failed.lock() = Some(e),
             }
         }

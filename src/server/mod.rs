@@ -1,6 +1,7 @@
 //! The driver: opens the store, starts the threads and the listeners, and stops them in order. Answers to
 //! `ZooKeeperServerMain`.
 
+mod ensemble;
 mod footprint;
 mod status;
 
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use crate::admin::four_letter::{ConfigView, Whitelist};
 use crate::auth::{AuthSettings, Providers};
 use crate::config::{Config, ListenAddress};
+use crate::ids::ServerId;
 use crate::net::Words;
 use crate::net::listener::{self, ListenSettings};
 use crate::net::loops::Loops;
@@ -20,7 +22,8 @@ use crate::pipeline::admission::RequestThrottleSettings;
 use crate::pipeline::connection_throttle::ConnectionThrottleSettings;
 use crate::pipeline::recovery::Restoring;
 use crate::pipeline::{Pipeline, Settings};
-use crate::storage::{self, Room, Storage, StorageConfig, StorageError};
+use crate::storage::{self, Replay, Room, Storage, StorageConfig, StorageError};
+use ensemble::{Member, Stores};
 use status::Status;
 
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +37,8 @@ pub enum ServerError {
         address: SocketAddr,
         error: std::io::Error,
     },
+    #[error("cannot join the ensemble: {0}")]
+    Ensemble(String),
     #[error("cannot start: {0}")]
     Start(#[from] std::io::Error),
 }
@@ -56,6 +61,10 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
         force_sync: config.force_sync,
         autocreate: config.data_dir_autocreate,
         fsync_warning_threshold_ms: config.fsync_warning_threshold_ms,
+        replay: match config.is_distributed() {
+            true => Replay::None,
+            false => Replay::All,
+        },
         ..StorageConfig::new(&config.data_dir)
     };
     let store = storage::open(&storage_config, &mut restoring)?;
@@ -68,12 +77,39 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
         opened.replayed,
         began.elapsed().as_millis()
     );
-    let status: Arc<dyn Words> = Arc::new(status(config, &pipeline));
-
     let Storage {
-        log, state, room, ..
+        log,
+        state,
+        room,
+        epochs,
+        places,
+        ..
     } = store;
+    let state = Arc::new(state);
     let log_handle = log.handle();
+    let runtime = match config.is_distributed() {
+        // For the connections between members.
+        true => tokio::runtime::Builder::new_multi_thread(),
+        false => tokio::runtime::Builder::new_current_thread(),
+    }
+    .enable_all()
+    .build()?;
+    let member = match config.server_id.filter(|_| config.is_distributed()) {
+        None => None,
+        Some(id) => Some(runtime.block_on(Member::new(
+            config,
+            ServerId(id),
+            pipeline.clone(),
+            Stores {
+                log: log_handle.clone(),
+                state: state.clone(),
+                places,
+                epochs,
+            },
+        ))?),
+    };
+    let voice = member.as_ref().map(|(member, _)| member.clone());
+    let status: Arc<dyn Words> = Arc::new(status(config, &pipeline, voice));
     let stop = Arc::new(AtomicBool::new(false));
     let disk = {
         let pipeline = pipeline.clone();
@@ -119,9 +155,9 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
             status.clone(),
         ));
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    if let Some((member, inbox)) = member {
+        member.begin(inbox);
+    }
     let served = runtime.block_on(wait_for_signal());
     // No new requests: what was accepted is finished, then everything is put away.
     loops.stop();
@@ -157,6 +193,12 @@ async fn wait_for_signal() -> Result<(), ServerError> {
 fn fatal(error: &StorageError) -> ! {
     tracing::error!("Severe unrecoverable error, exiting: {error}");
     std::process::exit(error.exit_code());
+}
+
+/// Going on would risk what others rely on.
+fn stop_at_once(why: &str) -> ! {
+    tracing::error!("Severe unrecoverable error, exiting: {why}");
+    std::process::exit(1);
 }
 
 pub fn thread(
@@ -342,7 +384,7 @@ fn resolve(address: &ListenAddress) -> Result<SocketAddr, ServerError> {
         .ok_or_else(|| unresolved("it has no address".to_owned()))
 }
 
-fn status(config: &Config, pipeline: &Arc<Pipeline>) -> Status {
+fn status(config: &Config, pipeline: &Arc<Pipeline>, member: Option<Arc<Member>>) -> Status {
     let data_dir =
         std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
     let data_log_dir =
@@ -364,7 +406,7 @@ fn status(config: &Config, pipeline: &Arc<Pipeline>) -> Status {
         session_timeout_ms_min: config.session_timeout_ms_min as i32,
         session_timeout_ms_max: config.session_timeout_ms_max as i32,
         listen_backlog: config.listen_backlog.map_or(-1, |b| b as i32),
-        server_id: 0,
+        server_id: config.server_id.filter(|_| member.is_some()).unwrap_or(0),
         ensemble: None,
     };
     let words = &config.four_letter_whitelist;
@@ -379,5 +421,10 @@ fn status(config: &Config, pipeline: &Arc<Pipeline>) -> Status {
         Whitelist::new(Some(&allowed), config.read_only_mode),
         data_dir,
         data_log_dir,
+        member,
+        (
+            config.ensemble.init_limit_ticks,
+            config.ensemble.sync_limit_ticks,
+        ),
     )
 }

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use super::ensemble::Member;
 use crate::admin::four_letter::{
     self, Answer, ConfigView, ConnectionBucket, ConnectionSession, ConnectionView, ExpiryBucket,
     Gauges, ServerState, ServerView, StatusSource, WatchLine, WatchSummary, Whitelist, Word,
 };
 use crate::admin::java_text::average;
-use crate::admin::metrics::Metrics;
+use crate::admin::metrics::{Metrics, Sink};
 use crate::admin::stats::Sizes;
 use crate::ids::ConnId;
 use crate::net::{Heard, Words};
@@ -29,6 +30,10 @@ pub struct Status {
     /// The directories whose sizes `dirs` and `conf` show.
     pub data_dir: PathBuf,
     pub data_log_dir: PathBuf,
+    /// `None`: alone.
+    member: Option<Arc<Member>>,
+    /// initLimit and syncLimit, for `conf`.
+    limits: (u32, u32),
     trace_mask: AtomicI64,
     /// Mismatches of the tree's digest that the metric has already.
     mismatches: AtomicU64,
@@ -41,6 +46,8 @@ impl Status {
         whitelist: Whitelist,
         data_dir: PathBuf,
         data_log_dir: PathBuf,
+        member: Option<Arc<Member>>,
+        limits: (u32, u32),
     ) -> Status {
         let metrics = pipeline.stats.metrics.clone();
         Status {
@@ -50,6 +57,8 @@ impl Status {
             metrics,
             data_dir,
             data_log_dir,
+            member,
+            limits,
             trace_mask: AtomicI64::new(TRACE_MASK),
             mismatches: AtomicU64::new(0),
         }
@@ -110,7 +119,21 @@ impl Words for Status {
 
 impl StatusSource for Status {
     fn state(&self) -> Option<ServerState> {
-        Some(ServerState::Standalone)
+        match &self.member {
+            None => Some(ServerState::Standalone),
+            Some(member) => member.ensemble_status().server_state(),
+        }
+    }
+
+    fn peer_state(&self) -> Option<String> {
+        let member = self.member.as_ref()?;
+        Some(member.ensemble_status().peer_state())
+    }
+
+    fn more_gauges(&self, sink: &mut Sink<'_>) {
+        if let Some(member) = &self.member {
+            member.ensemble_status().gauges(sink);
+        }
     }
 
     fn server(&self) -> ServerView {
@@ -164,7 +187,14 @@ impl StatusSource for Status {
     }
 
     fn config(&self) -> ConfigView {
-        self.config.clone()
+        let ensemble = self.member.as_ref().map(|member| {
+            let (init_limit, sync_limit) = self.limits;
+            member.ensemble_view(init_limit, sync_limit)
+        });
+        ConfigView {
+            ensemble,
+            ..self.config.clone()
+        }
     }
 
     fn directory_sizes(&self) -> (u64, u64) {

@@ -10,13 +10,13 @@ pub mod password;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
-use crate::ids::{ConnId, SessionId};
+use crate::ids::{ConnId, LinkId, SessionId};
 
 #[derive(Debug)]
 pub struct Session {
@@ -27,9 +27,60 @@ pub struct Session {
     closing: AtomicBool,
     /// The connection that speaks for it, plus one; 0 is none.
     conn: AtomicU32,
+    /// Where its writes come from, on a leader: see [`Owner`].
+    owner: AtomicU64,
+    /// On a learner: in the list of those that the leader is to hear of.
+    touched: AtomicBool,
+}
+
+/// Where a session's requests come from. A write from elsewhere means that the session has moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// A connection of this server.
+    Here,
+    /// A learner.
+    Link(LinkId),
+}
+
+impl Owner {
+    /// 0 is nobody yet.
+    fn code(self) -> u64 {
+        match self {
+            Owner::Here => 1,
+            Owner::Link(link) => link.0 + 2,
+        }
+    }
 }
 
 impl Session {
+    pub fn set_owner(&self, owner: Owner) {
+        self.owner.store(owner.code(), Ordering::Release);
+    }
+
+    /// False if it belongs to somebody else.
+    pub fn claim(&self, owner: Owner) -> bool {
+        let mine = owner.code();
+        let before = self.owner.load(Ordering::Acquire);
+        before == mine
+            || (before == 0
+                && match self
+                    .owner
+                    .compare_exchange(0, mine, Ordering::AcqRel, Ordering::Acquire)
+                {
+                    Ok(_) => true,
+                    Err(other) => other == mine,
+                })
+    }
+
+    /// True for the first since the leader was told.
+    pub fn mark_touched(&self) -> bool {
+        !self.touched.load(Ordering::Relaxed) && !self.touched.swap(true, Ordering::AcqRel)
+    }
+
+    pub fn clear_touched(&self) {
+        self.touched.store(false, Ordering::Release);
+    }
+
     pub fn timeout_ms(&self) -> i32 {
         self.timeout_ms.load(Ordering::Relaxed)
     }
@@ -124,6 +175,8 @@ impl Sessions {
             expires_at_ms: AtomicI64::new(expires),
             closing: AtomicBool::new(false),
             conn: AtomicU32::new(0),
+            owner: AtomicU64::new(0),
+            touched: AtomicBool::new(false),
         });
         table.by_id.insert(id, session.clone());
         table
@@ -136,6 +189,13 @@ impl Sessions {
 
     pub fn get(&self, id: SessionId) -> Option<Arc<Session>> {
         self.table.lock().by_id.get(&id).cloned()
+    }
+
+    /// Forgets all of them: who is alive is the next leader's to say.
+    pub fn clear(&self) {
+        let mut table = self.table.lock();
+        table.by_id.clear();
+        table.buckets.clear();
     }
 
     pub fn remove(&self, id: SessionId) -> Option<Arc<Session>> {

@@ -360,6 +360,7 @@ impl Serving {
         let zxid = leader.last.next();
         let mut bytes = Vec::new();
         let mut write = WriteContext {
+            is_remote: true,
             tree: cx.tree,
             pending: &mut leader.pending,
             rules: cx.rules,

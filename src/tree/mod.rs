@@ -66,6 +66,8 @@ pub struct Tree {
     sessions: Map<SessionId, i32>,
     pub(crate) quotas: QuotaIndex,
     last: Zxid,
+    /// Where the epoch of the leader of now began.
+    epoch_began: Zxid,
     /// `extendedTypesEnabled`.
     extended_types: bool,
     bytes: u64,
@@ -146,6 +148,7 @@ impl Tree {
             sessions: Map::default(),
             quotas: QuotaIndex::default(),
             last: Zxid::ZERO,
+            epoch_began: Zxid::ZERO,
             extended_types,
             bytes: 0,
             digest: Some(TreeDigest::default()),
@@ -298,8 +301,18 @@ impl Tree {
         self.bytes
     }
 
+    /// What clients are told: of the last transaction, or the beginning of an epoch without any.
     pub fn last_zxid(&self) -> Zxid {
+        self.last.max(self.epoch_began)
+    }
+
+    /// Of the last transaction that was applied.
+    pub fn applied_zxid(&self) -> Zxid {
         self.last
+    }
+
+    pub fn begin_epoch(&mut self, at: Zxid) {
+        self.epoch_began = at;
     }
 
     pub fn set_last_zxid(&mut self, zxid: Zxid) {

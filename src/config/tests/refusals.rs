@@ -4,15 +4,10 @@ use super::*;
 
 #[test]
 fn this_release_refuses_what_would_be_dangerous() {
-    let servers = "initLimit=5\nsyncLimit=2\nserver.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2";
     let cases = [
         (
-            servers,
-            "./zoo.cfg:5: server.1: ensembles are not available yet in this release",
-        ),
-        (
-            "standaloneEnabled=false\nserver.1=a:1:2",
-            "./zoo.cfg:3: standaloneEnabled: ensembles are not available",
+            "initLimit=5\nsyncLimit=2\nserver.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\nreconfigEnabled=true",
+            "./zoo.cfg:8: reconfigEnabled: changing the members of a running ensemble is not available",
         ),
         (
             "secureClientPort=2281",

@@ -1,0 +1,224 @@
+//! A learner's side of requests: writes go to the leader, and are answered when their transaction is delivered here.
+//! Answers to `FollowerRequestProcessor`, `LearnerSessionTracker` and the sync and revalidation queues of `Follower`.
+//!
+//! The leader commits the requests of one learner in the order in which they were sent, one transaction for each, so
+//! the head of a connection's queue tells whether a delivered transaction is its.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
+use super::Pipeline;
+use super::client::{Client, Phase, State, Waiting};
+use super::frames::Batch;
+use super::role::Role;
+use super::routing::Locked;
+use super::watchers::Watchers;
+use crate::auth::Id;
+use crate::ids::SessionId;
+use crate::proto::OpCode;
+use crate::proto::txn::TxnHeader;
+use crate::session::Session;
+
+/// The way to the leader. Called under the tree's read lock and a client's: must only queue.
+pub trait Forward: Send + Sync {
+    fn request(&self, session: SessionId, cxid: i32, op: OpCode, body: &[u8], ids: &[Id]);
+    fn revalidate(&self, session: SessionId, timeout_ms: i32);
+}
+
+/// What a learner waits for, beside the queues of its connections.
+#[derive(Default)]
+pub(super) struct Learning {
+    /// Handshakes whose new session the leader does not have yet.
+    opening: HashMap<SessionId, Arc<Client>, RandomState>,
+    /// Handshakes whose old session the leader is asked about, in the order of asking.
+    resuming: HashMap<SessionId, VecDeque<Arc<Client>>, RandomState>,
+    /// Who asked for a sync, in the order of asking.
+    syncing: VecDeque<Arc<Client>>,
+    /// Sessions heard of since the leader was last told.
+    touched: Vec<Arc<Session>>,
+}
+
+impl Learning {
+    pub fn clear(&mut self) {
+        *self = Learning::default();
+    }
+}
+
+impl Pipeline {
+    /// To the leader; whoever asked waits in the queue of its connection.
+    pub(super) fn forward(
+        &self,
+        session: SessionId,
+        cxid: i32,
+        op: OpCode,
+        body: &[u8],
+        ids: &[Id],
+    ) {
+        if let Some(forward) = self.upstream.get() {
+            forward.request(session, cxid, op, body, ids);
+        }
+    }
+
+    pub(super) fn open_session_at_leader(
+        &self,
+        client: &Arc<Client>,
+        session: SessionId,
+        timeout_ms: i32,
+    ) {
+        self.learning.lock().opening.insert(session, client.clone());
+        self.forward(
+            session,
+            0,
+            OpCode::CREATE_SESSION,
+            &timeout_ms.to_be_bytes(),
+            &[],
+        );
+    }
+
+    pub(super) fn resume_session_at_leader(
+        &self,
+        client: &Arc<Client>,
+        state: &mut State,
+        session: SessionId,
+        timeout_ms: i32,
+        legacy: bool,
+    ) {
+        state.phase = Phase::Connecting;
+        state
+            .queue
+            .push_back(Waiting::Connect { timeout_ms, legacy });
+        let mut learning = self.learning.lock();
+        let asked = learning.resuming.entry(session).or_default();
+        asked.push_back(client.clone());
+        if let Some(forward) = self.upstream.get() {
+            forward.revalidate(session, timeout_ms);
+        }
+    }
+
+    /// The leader's answer about a session.
+    pub fn revalidated(&self, id: SessionId, is_valid: bool) {
+        let client = {
+            let mut learning = self.learning.lock();
+            let Some(asked) = learning.resuming.get_mut(&id) else {
+                return;
+            };
+            let client = asked.pop_front();
+            if asked.is_empty() {
+                learning.resuming.remove(&id);
+            }
+            client
+        };
+        let Some(client) = client else { return };
+        let mut kicked = None;
+        {
+            let mut state = client.state();
+            let head = state.queue.pop_front();
+            if let Some(Waiting::Connect { timeout_ms, legacy }) = head
+                && state.is_open()
+            {
+                if is_valid {
+                    kicked = self.session_resumed(&client, &mut state, id, timeout_ms, legacy);
+                } else {
+                    super::handshake::refuse_session(&mut state, legacy);
+                }
+            }
+        }
+        if let Some(old) = kicked.and_then(|id| self.client(id)) {
+            old.kill();
+        }
+        client.flush();
+        client.wake();
+    }
+
+    pub(super) fn sync_at_leader<'a>(
+        &'a self,
+        client: &Arc<Client>,
+        state: &mut State,
+        batch: &mut Batch<'a>,
+        xid: i32,
+        body: &[u8],
+    ) {
+        let Some(session) = &state.session else {
+            return;
+        };
+        // The lock keeps the order here that of the way to the leader.
+        let mut learning = self.learning.lock();
+        learning.syncing.push_back(client.clone());
+        self.forward(session.id, xid, OpCode::SYNC, body, &[]);
+        drop(learning);
+        state.queue.push_back(Waiting::Sync {
+            xid,
+            body: body.into(),
+            since: batch.now,
+            synced: false,
+        });
+    }
+
+    /// The leader's answer to the oldest sync: all that it waited for is delivered.
+    pub fn synced(&self) {
+        let Some(client) = self.learning.lock().syncing.pop_front() else {
+            return;
+        };
+        let tree = self.tree.read();
+        let mut state = client.state();
+        let oldest = state.queue.iter_mut().find_map(|waiting| match waiting {
+            Waiting::Sync { synced, .. } if !*synced => Some(synced),
+            _ => None,
+        });
+        if let Some(synced) = oldest {
+            *synced = true;
+            let mut watches = Locked(&self.watchers);
+            self.answer_waiting(&client, &mut state, &tree, &mut watches, &mut None);
+        }
+        drop(state);
+        drop(tree);
+        client.flush();
+        client.wake();
+    }
+
+    /// The connection that waits for this transaction, if it is one of ours.
+    pub(super) fn waits_here(
+        &self,
+        header: &TxnHeader,
+        watchers: &Watchers,
+    ) -> Option<Arc<Client>> {
+        if self.role() != Role::Learning {
+            return None;
+        }
+        let id = SessionId(header.client_id);
+        if header.op == OpCode::CREATE_SESSION
+            && let Some(client) = self.learning.lock().opening.remove(&id)
+        {
+            return Some(client);
+        }
+        let conn = self.sessions.get(id)?.conn()?;
+        let client = watchers.clients.get(&conn)?;
+        let is_its = matches!(
+            client.state().queue.front(),
+            Some(Waiting::Write { xid, .. }) if *xid == header.cxid
+        );
+        is_its.then(|| client.clone())
+    }
+
+    /// A session was heard of; the leader is told with the next answer to a ping.
+    pub(super) fn touched(&self, session: &Arc<Session>) {
+        if self.role() == Role::Learning && session.mark_touched() {
+            self.learning.lock().touched.push(session.clone());
+        }
+    }
+
+    /// What an answer to a ping carries.
+    pub fn take_touched(&self) -> Vec<(SessionId, i32)> {
+        let touched = std::mem::take(&mut self.learning.lock().touched);
+        touched
+            .iter()
+            .map(|session| {
+                session.clear_touched();
+                (session.id, session.timeout_ms())
+            })
+            .collect()
+    }
+}

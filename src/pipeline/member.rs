@@ -1,0 +1,258 @@
+//! The pipeline of a member of an ensemble: the quorum hears of every group before and after it is written, and what
+//! it delivers is applied. Answers to `ProposalRequestProcessor` and `CommitProcessor`.
+//!
+//! What is written waits here until it is delivered. What is not here any more (after a restart, or after a change of
+//! roles) is read from the log.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::Pipeline;
+use super::prep::{Group, Prep, Queued};
+use crate::ids::Zxid;
+use crate::storage::{Log, LogHandle, StorageError};
+use crate::zab::Txn;
+
+/// Transactions that are read from the log at once.
+const READ_TXNS_MAX: usize = 256;
+
+/// Who decides what is committed. Called from the thread that writes the log, with no lock of the pipeline held but
+/// that of the log.
+pub trait Quorum: Send + Sync {
+    /// What prep made, before it is written. False if this server does not lead any more: then it is not written.
+    fn propose(&self, txns: Vec<Txn>) -> bool;
+    /// Everything up to here is on disk.
+    fn durable(&self, zxid: Zxid);
+    /// The log does not go back further than this any more.
+    fn purged(&self, zxid: Zxid);
+}
+
+/// Something to be done by whoever writes the log, in the order of what is written.
+pub type LogJob = Box<dyn FnOnce(&mut Log) -> Result<(), StorageError> + Send>;
+
+/// What comes before the group that gathers now.
+pub(super) enum Sealed {
+    Group(Group),
+    Job(LogJob),
+}
+
+pub(super) struct Member {
+    quorum: Arc<dyn Quorum>,
+    log: LogHandle,
+    /// Written and not delivered, in order.
+    logged: Mutex<VecDeque<Logged>>,
+}
+
+struct Logged {
+    /// Where the log ended before.
+    after: Zxid,
+    group: Group,
+}
+
+impl Pipeline {
+    /// Makes this the pipeline of a member, before anything runs.
+    pub fn join(&self, quorum: Arc<dyn Quorum>, forward: Arc<dyn super::Forward>, log: LogHandle) {
+        let member = Member {
+            quorum,
+            log,
+            logged: Mutex::default(),
+        };
+        let first = self.member.set(member).is_ok() && self.upstream.set(forward).is_ok();
+        assert!(first, "a server joins its ensemble once");
+        self.rest();
+    }
+
+    /// What a leader proposed, for the log of this learner.
+    pub fn append(&self, txns: &[Txn]) {
+        let mut prep = self.prep.lock();
+        let prep = &mut *prep;
+        if prep.group.is_prepared {
+            prep.seal();
+        }
+        for txn in txns {
+            prep.group.push(txn.zxid, &txn.bytes);
+        }
+        self.work.notify_one();
+    }
+
+    /// Behind everything appended before, and before everything appended later.
+    pub fn log_job(&self, job: LogJob) {
+        let mut prep = self.prep.lock();
+        prep.seal();
+        prep.sealed.push_back(Sealed::Job(job));
+        self.work.notify_one();
+    }
+
+    /// Writes a group and tells the quorum.
+    pub(super) fn write_as_member(
+        &self,
+        member: &Member,
+        log: &mut Log,
+        group: Group,
+    ) -> Result<(), StorageError> {
+        if group.is_prepared && !member.quorum.propose(proposals(&group)) {
+            // Who asked for these is being sent away, to ask another leader.
+            return Ok(());
+        }
+        let after = Zxid(log.last_zxid());
+        let began = std::time::Instant::now();
+        log.append(group.last.0, &group.bytes)?;
+        self.stats.synced(group.txns.len(), began.elapsed());
+        let last = group.last;
+        member.logged.lock().push_back(Logged { after, group });
+        member.quorum.durable(last);
+        Ok(())
+    }
+
+    /// Committed: applies everything up to here. One caller at a time.
+    pub fn deliver(&self, up_to: Zxid) -> Result<(), StorageError> {
+        let Some(member) = self.member.get() else {
+            return Ok(());
+        };
+        loop {
+            let applied = self.tree.read().applied_zxid();
+            if applied >= up_to {
+                break;
+            }
+            let mut group = match member.take_logged(applied, up_to) {
+                Ok(group) => group,
+                Err(from_log) => member.read(applied, from_log)?,
+            };
+            self.finalize(&mut group);
+            self.disk.recycle(group);
+        }
+        self.checkpoint_if_due();
+        Ok(())
+    }
+
+    /// The log ends here from now on; for the one who cuts it.
+    pub fn forget_logged_after(&self, zxid: Zxid) {
+        if let Some(member) = self.member.get() {
+            member
+                .logged
+                .lock()
+                .retain(|logged| logged.group.last <= zxid);
+        }
+    }
+
+    pub(super) fn log_purged(&self, zxid: i64) {
+        if let Some(member) = self.member.get() {
+            member.quorum.purged(Zxid(zxid));
+        }
+    }
+
+    /// What prep made and nobody was told of is worth nothing without the role. What a leader sent is still written.
+    pub(super) fn forget_proposed(&self, prep: &mut Prep) {
+        prep.seal();
+        prep.sealed
+            .retain(|sealed| !matches!(sealed, Sealed::Group(group) if group.is_prepared));
+        prep.pending = Default::default();
+        self.group_bytes.store(0, Ordering::Relaxed);
+        self.outstanding.store(0, Ordering::Relaxed);
+    }
+}
+
+impl Prep {
+    /// What gathered so far is a group of its own, behind which others may queue.
+    pub fn seal(&mut self) {
+        if !self.group.is_empty() {
+            let group = std::mem::take(&mut self.group);
+            self.sealed.push_back(Sealed::Group(group));
+        }
+        self.group.is_prepared = false;
+    }
+}
+
+impl Group {
+    /// A transaction as it came from a leader or from the log.
+    fn push(&mut self, zxid: Zxid, txn: &[u8]) {
+        self.bytes
+            .extend_from_slice(&(txn.len() as u32).to_be_bytes());
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(txn);
+        self.txns.push(Queued {
+            start,
+            end: self.bytes.len(),
+            origin: None,
+            held: None,
+        });
+        self.last = zxid;
+    }
+
+    fn zxid_of(&self, txn: &Queued) -> Zxid {
+        let at = txn.start + ZXID_AT;
+        let bytes = self.bytes[at..].first_chunk().expect("a header is longer");
+        Zxid(i64::from_be_bytes(*bytes))
+    }
+
+    /// The transactions up to `zxid`, or none.
+    fn take_up_to(&mut self, zxid: Zxid) -> Option<Group> {
+        let count = self.txns.partition_point(|txn| self.zxid_of(txn) <= zxid);
+        let (last, end) = {
+            let last = self.txns.get(count.checked_sub(1)?)?;
+            (self.zxid_of(last), last.end)
+        };
+        Some(Group {
+            bytes: self.bytes[..end].to_vec(),
+            txns: self.txns.drain(..count).collect(),
+            last,
+            is_prepared: self.is_prepared,
+            ..Group::default()
+        })
+    }
+}
+
+/// Offset of the zxid in a transaction: behind the session and the cxid.
+const ZXID_AT: usize = 12;
+
+fn proposals(group: &Group) -> Vec<Txn> {
+    let bytes = Bytes::copy_from_slice(&group.bytes);
+    let txns = group.txns.iter();
+    txns.map(|txn| Txn {
+        zxid: group.zxid_of(txn),
+        bytes: bytes.slice(txn.start..txn.end),
+    })
+    .collect()
+}
+
+impl Member {
+    /// The next transactions behind `applied`; or, if they are not here, up to where they have to be read.
+    fn take_logged(&self, applied: Zxid, up_to: Zxid) -> Result<Group, Zxid> {
+        let mut logged = self.logged.lock();
+        while logged.front().is_some_and(|l| l.group.last <= applied) {
+            logged.pop_front();
+        }
+        let Some(front) = logged.front_mut() else {
+            return Err(up_to);
+        };
+        if front.after > applied {
+            return Err(front.after.min(up_to));
+        }
+        if front.group.last <= up_to {
+            return Ok(logged.pop_front().expect("it is there").group);
+        }
+        let part = front.group.take_up_to(up_to).ok_or(up_to)?;
+        front.after = part.last;
+        Ok(part)
+    }
+
+    fn read(&self, after: Zxid, up_to: Zxid) -> Result<Group, StorageError> {
+        let mut group = Group::default();
+        let mut reader = self.log.read_from(after.0 + 1);
+        while group.txns.len() < READ_TXNS_MAX {
+            match reader.next()? {
+                Some((zxid, txn)) if zxid <= up_to.0 => group.push(Zxid(zxid), txn),
+                _ => break,
+            }
+        }
+        assert!(
+            !group.is_empty(),
+            "{up_to} is committed, but the log has nothing between it and {after}"
+        );
+        Ok(group)
+    }
+}

@@ -1,0 +1,88 @@
+//! A leader's side of what learners pass on: their clients' requests and sessions. Answers to `LearnerHandler.run`
+//! and the owners of `SessionTrackerImpl`.
+
+use super::prep::{BroughtBy, Request};
+use super::role::Role;
+use super::sync::Wake;
+use super::{Pipeline, wall_ms};
+use crate::auth::Id;
+use crate::ids::{LinkId, SessionId};
+use crate::ops;
+use crate::proto::quorum::ForwardedRequest;
+use crate::proto::{self, ErrorCode, OpCode};
+use crate::session::Owner;
+
+impl Pipeline {
+    /// Each becomes one transaction, be it an error: its learner waits for exactly one.
+    pub fn remote_request(&self, link: LinkId, request: &ForwardedRequest, ids: &[proto::Id<'_>]) {
+        let ids: Vec<Id> = ids.iter().map(Id::from_wire).collect();
+        let id = SessionId(request.session_id);
+        let tree = self.tree.read();
+        if self.role() != Role::Leading {
+            return;
+        }
+        let session_error = self.claim(id, Owner::Link(link), request);
+        let mut prep = self.prep.lock();
+        let op = match ops::route(request.op) {
+            ops::Route::Write => request.op,
+            _ if request.op == OpCode::CREATE_SESSION => request.op,
+            // Nobody may ask for it, and yet it has to be answered.
+            _ => OpCode::ERROR,
+        };
+        prep.submit(
+            &tree,
+            &self.rules,
+            wall_ms(),
+            Request {
+                session: id,
+                session_error,
+                cxid: request.cxid,
+                op,
+                body: &request.record,
+                ids: &ids,
+                origin: None,
+                is_remote: true,
+                held: None,
+            },
+        );
+        self.submitted(&mut prep, 1, BroughtBy::Many);
+        drop(prep);
+        drop(tree);
+        self.see_to(Wake::Disk);
+    }
+
+    /// What is wrong with the session of a learner's request.
+    fn claim(&self, id: SessionId, owner: Owner, request: &ForwardedRequest) -> Option<ErrorCode> {
+        if request.op == OpCode::CREATE_SESSION {
+            let timeout_ms = request
+                .record
+                .first_chunk()
+                .map_or(0, |bytes| i32::from_be_bytes(*bytes));
+            let session = self.sessions.track(id, timeout_ms, self.now_ms());
+            session.set_owner(owner);
+            return None;
+        }
+        let Some(session) = self.sessions.get(id) else {
+            return Some(ErrorCode::SESSION_EXPIRED);
+        };
+        if request.op == OpCode::CLOSE_SESSION {
+            session.begin_closing();
+            return None;
+        }
+        if session.is_closing() {
+            return Some(ErrorCode::SESSION_EXPIRED);
+        }
+        (!session.claim(owner)).then_some(ErrorCode::SESSION_MOVED)
+    }
+
+    /// A client of that learner is back. False if its session is over.
+    pub fn revalidate_remote(&self, link: LinkId, id: SessionId, timeout_ms: i32) -> bool {
+        let Some(session) = self.sessions.get(id).filter(|s| !s.is_closing()) else {
+            return false;
+        };
+        self.sessions
+            .touch_with(&session, timeout_ms, self.now_ms());
+        session.set_owner(Owner::Link(link));
+        true
+    }
+}

@@ -1,0 +1,69 @@
+//! What a peer wants written, in its order: all of it goes through the log's thread.
+
+use std::sync::Arc;
+
+use super::Member;
+use crate::ids::Zxid;
+use crate::storage::snapshot::SnapshotReader;
+use crate::storage::{Log, StorageError};
+use crate::zab::{Input, Write};
+
+impl Member {
+    pub(super) fn persist(self: &Arc<Self>, write: Write) {
+        let write = match write {
+            Write::Append(txns) => return self.pipeline.append(&txns),
+            other => other,
+        };
+        let snapshot = match &write {
+            // Taken now: the link may be gone when its turn comes.
+            Write::Snapshot { link, .. } => self.snapshots.remove(*link),
+            _ => None,
+        };
+        let member = self.clone();
+        self.pipeline.log_job(Box::new(move |log| {
+            let mark = write.mark();
+            member.write(log, write, snapshot)?;
+            member.input(Input::Persisted(mark));
+            Ok(())
+        }));
+    }
+
+    fn write(
+        &self,
+        log: &mut Log,
+        write: Write,
+        snapshot: Option<SnapshotReader>,
+    ) -> Result<(), StorageError> {
+        match write {
+            Write::Append(_) => unreachable!("the log's thread takes these by itself"),
+            Write::AcceptedEpoch(epoch) => self.epochs.lock().set_accepted(epoch.0),
+            Write::CurrentEpoch(epoch) => self.epochs.lock().set_current(epoch.0),
+            Write::Cut(zxid) => {
+                log.truncate(zxid.0)?;
+                self.pipeline.forget_logged_after(zxid);
+                Ok(())
+            }
+            Write::Snapshot { zxid, .. } => {
+                let snapshot = snapshot.expect("asked for once its stream is complete");
+                self.install(log, snapshot, zxid)
+            }
+            // Without reconfiguration the file that the operator wrote is all there is.
+            Write::SeenConfig(_) | Write::CommittedConfig(_) => Ok(()),
+        }
+    }
+
+    /// What a leader sent takes the place of tree, state and log.
+    fn install(
+        &self,
+        log: &mut Log,
+        snapshot: SnapshotReader,
+        zxid: Zxid,
+    ) -> Result<(), StorageError> {
+        let snapshot = snapshot.finish(zxid).map_err(|e| StorageError::Restore {
+            place: "the snapshot that the leader sent".into(),
+            why: e.to_string(),
+        })?;
+        self.pipeline
+            .install(snapshot.tree, zxid, &self.places, log, &self.state)
+    }
+}

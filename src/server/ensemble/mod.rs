@@ -1,0 +1,319 @@
+//! The driver of a member of an ensemble: what comes from sockets, disk and clock goes into [`Peer::step`], and what
+//! that says is done. Decides nothing. Answers to the threads of `QuorumPeer`.
+//!
+//! One lock holds the peer, and orders what it puts out: packets go into the buffers of their links and writes to the
+//! log's queue while it is held. What takes longer or takes locks of the pipeline (applying, answering, changing
+//! roles) is done afterwards, in the same order, by whoever comes first.
+
+mod disk;
+mod links;
+mod long;
+mod receive;
+mod start;
+mod status;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, RwLock};
+use tokio::runtime;
+use tokio::sync::Notify;
+
+use crate::ids::{Epoch, LinkId, ServerId, Zxid};
+use crate::membership::Membership;
+use crate::net::election::ElectionNet;
+use crate::net::quorum::{Link, Links, Pieces};
+use crate::pipeline::Pipeline;
+use crate::pipeline::member::Quorum;
+use crate::proto::quorum::QuorumPacket;
+use crate::storage::{Epochs, LogHandle, Places, State};
+use crate::zab::{Input, Mark, Output, Peer, Status, Timestamp, Txn, Write};
+
+/// What a member needs to know besides what its peer knows.
+pub struct MemberSettings {
+    pub id: ServerId,
+    pub listen_on_all_addresses: bool,
+    /// How long a learner tries to reach its leader.
+    pub connect_limit: Duration,
+    /// Of one buffer in a packet.
+    pub packet_bytes_max: usize,
+}
+
+/// What is on disk, and what a snapshot from a leader replaces.
+pub struct Stores {
+    pub log: LogHandle,
+    pub state: Arc<State>,
+    pub places: Places,
+    pub epochs: Epochs,
+}
+
+pub struct Member {
+    settings: MemberSettings,
+    core: Mutex<Core>,
+    /// Done in order by whoever holds this.
+    later: Mutex<()>,
+    pipeline: Arc<Pipeline>,
+    election: ElectionNet,
+    log: LogHandle,
+    state: Arc<State>,
+    places: Places,
+    links: Mutex<HashMap<LinkId, Arc<Link>>>,
+    numbers: Links,
+    /// Where a learner's requests go.
+    upstream: RwLock<Option<Arc<Link>>>,
+    snapshots: receive::Snapshots,
+    epochs: Mutex<Epochs>,
+    runtime: runtime::Handle,
+    timer: Notify,
+    began: Instant,
+}
+
+struct Core {
+    peer: Peer,
+    out: Vec<Output>,
+    later: VecDeque<Later>,
+    committed: Membership,
+    /// Links that got something in this step.
+    unflushed: Vec<Arc<Link>>,
+    /// The task that accepts learners, while leading.
+    accepting: Option<tokio::task::AbortHandle>,
+    /// The connection attempt to a leader.
+    dialing: Option<tokio::task::AbortHandle>,
+    /// When the timer's task will look again.
+    wake_at: Option<Timestamp>,
+    /// Whoever writes the log asks whether it may.
+    proposing: bool,
+    accepted: bool,
+    leading_since: Option<Instant>,
+}
+
+/// What is done when the peer is not locked any more.
+enum Later {
+    Deliver(Zxid),
+    Upward(LinkId, QuorumPacket),
+    Became(Status),
+    Serve(Epoch, Option<LinkId>),
+    Configure(Membership),
+}
+
+impl Member {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.began.elapsed().as_millis() as u64)
+    }
+
+    /// Everything goes in here.
+    pub fn input(self: &Arc<Self>, input: Input) {
+        let mut core = self.core.lock();
+        self.step(&mut core, input);
+        self.finish(core);
+    }
+
+    fn step(self: &Arc<Self>, core: &mut Core, input: Input) {
+        let mut out = std::mem::take(&mut core.out);
+        core.peer.step(self.now(), input, &mut out);
+        for output in out.drain(..) {
+            self.carry_out(core, output);
+        }
+        core.out = out;
+    }
+
+    /// Sends what was put into links, and does what has to wait for the lock.
+    fn finish(self: &Arc<Self>, mut core: parking_lot::MutexGuard<'_, Core>) {
+        let unflushed = std::mem::take(&mut core.unflushed);
+        let deadline = core.peer.deadline();
+        let sooner = match (deadline, core.wake_at) {
+            (Some(deadline), Some(wake_at)) => deadline < wake_at,
+            (deadline, _) => deadline.is_some(),
+        };
+        let has_later = !core.later.is_empty();
+        drop(core);
+        for link in &unflushed {
+            link.flush();
+        }
+        if sooner {
+            self.timer.notify_one();
+        }
+        if has_later {
+            self.do_later();
+        }
+    }
+
+    /// Whoever holds the lock does what others left, too: so none of them waits, and the order stays.
+    fn do_later(self: &Arc<Self>) {
+        loop {
+            let Some(_doing) = self.later.try_lock() else {
+                return;
+            };
+            while let Some(later) = self.next_later() {
+                self.do_one(later);
+            }
+            drop(_doing);
+            if self.core.lock().later.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn next_later(&self) -> Option<Later> {
+        self.core.lock().later.pop_front()
+    }
+
+    fn do_one(self: &Arc<Self>, later: Later) {
+        match later {
+            Later::Deliver(zxid) => {
+                if let Err(e) = self.pipeline.deliver(zxid) {
+                    super::fatal(&e);
+                }
+            }
+            Later::Upward(link, packet) => self.upward(link, packet),
+            Later::Became(status) => {
+                tracing::info!("{}", describe(status));
+                *self.upstream.write() = None;
+                self.pipeline.rest();
+            }
+            Later::Serve(epoch, None) => {
+                tracing::info!("LEADING: serving, epoch 0x{:x}", epoch.0);
+                self.pipeline.lead(epoch);
+            }
+            Later::Serve(epoch, Some(upstream)) => {
+                tracing::info!("learning: serving, epoch 0x{:x}", epoch.0);
+                *self.upstream.write() = self.link(upstream);
+                self.pipeline.learn(epoch);
+            }
+            Later::Configure(committed) => self.pipeline.set_configuration(&committed),
+        }
+    }
+
+    fn carry_out(self: &Arc<Self>, core: &mut Core, output: Output) {
+        match output {
+            Output::Notify(server, notification) => self.election.send(server, &notification),
+            Output::Dial(server) => self.dial(core, server),
+            Output::Send(link, packet) => self.send(core, link, &packet),
+            Output::SendHistory {
+                link,
+                after,
+                up_to,
+                form,
+            } => {
+                let log = self.log.clone();
+                self.send_long(core, link, Box::new(long::history(log, after, up_to, form)));
+            }
+            Output::SendSnapshot { link, up_to } => {
+                let (pipeline, log) = (self.pipeline.clone(), self.log.clone());
+                self.send_long(core, link, Box::new(long::snapshot(pipeline, log, up_to)));
+            }
+            // What prep made is in the hands of who writes it, and waits for this word.
+            Output::Persist(Write::Append(_)) if core.proposing => core.accepted = true,
+            Output::Persist(write) => self.persist(write),
+            Output::Deliver(zxid) => core.later.push_back(Later::Deliver(zxid)),
+            Output::Upward(link, packet) => core.later.push_back(Later::Upward(link, packet)),
+            Output::AnswerPing(link, zxid) => {
+                let touched = self.pipeline.take_touched();
+                self.send(core, link, &links::ping_answer(zxid, &touched));
+            }
+            Output::Became(status) => {
+                core.leading_since = (status == Status::Leading).then(Instant::now);
+                self.change_role(core, status);
+                core.later.push_back(Later::Became(status));
+            }
+            Output::Serve { epoch, upstream } => {
+                core.later.push_back(Later::Serve(epoch, upstream));
+            }
+            Output::Configure {
+                committed,
+                last_seen,
+            } => {
+                self.election.reconfigure(&committed, last_seen.as_ref());
+                core.committed = committed.clone();
+                core.later.push_back(Later::Configure(committed));
+            }
+            Output::DropSnapshot(link) => drop(self.snapshots.remove(link)),
+            Output::Close(link) => {
+                if let Some(link) = self.link(link) {
+                    link.close();
+                }
+            }
+            Output::Stop(why) => super::stop_at_once(&why),
+        }
+    }
+
+    fn link(&self, id: LinkId) -> Option<Arc<Link>> {
+        self.links.lock().get(&id).cloned()
+    }
+
+    fn send(&self, core: &mut Core, link: LinkId, packet: &QuorumPacket) {
+        if let Some(link) = self.unflushed(core, link) {
+            link.send(packet);
+        }
+    }
+
+    fn send_long(&self, core: &mut Core, link: LinkId, pieces: Box<dyn Pieces>) {
+        if let Some(link) = self.unflushed(core, link) {
+            link.send_pieces(pieces);
+        }
+    }
+
+    /// The link, among those to flush after this step.
+    fn unflushed<'a>(&self, core: &'a mut Core, link: LinkId) -> Option<&'a Arc<Link>> {
+        if let Some(at) = core.unflushed.iter().position(|other| other.id == link) {
+            return core.unflushed.get(at);
+        }
+        core.unflushed.push(self.link(link)?);
+        core.unflushed.last()
+    }
+
+    /// Gives the peer the time when it asked for it.
+    pub async fn run_timer(self: Arc<Self>) {
+        loop {
+            let wait = {
+                let mut core = self.core.lock();
+                core.wake_at = core.peer.deadline();
+                core.wake_at.map(|at| at.0.saturating_sub(self.now().0))
+            };
+            let until = async {
+                match wait {
+                    Some(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = until => self.input(Input::Tick),
+                () = self.timer.notified() => {}
+            }
+        }
+    }
+}
+
+impl Quorum for Voice {
+    fn propose(&self, txns: Vec<Txn>) -> bool {
+        let mut core = self.0.core.lock();
+        core.proposing = true;
+        core.accepted = false;
+        self.0.step(&mut core, Input::Propose(txns));
+        core.proposing = false;
+        let accepted = core.accepted;
+        self.0.finish(core);
+        accepted
+    }
+
+    fn durable(&self, zxid: Zxid) {
+        self.0.input(Input::Persisted(Mark::Log(zxid)));
+    }
+
+    fn purged(&self, zxid: Zxid) {
+        self.0.input(Input::Purged(zxid));
+    }
+}
+
+/// The member as its pipeline knows it.
+struct Voice(Arc<Member>);
+
+fn describe(status: Status) -> String {
+    match status {
+        Status::Looking => "LOOKING".to_owned(),
+        Status::Leading => "LEADING".to_owned(),
+        Status::Following(leader) => format!("FOLLOWING server {leader}"),
+        Status::Observing(leader) => format!("OBSERVING server {leader}"),
+    }
+}

@@ -1,0 +1,180 @@
+//! A member from its configuration: what its peer is told of disk and ensemble, and the sockets that it opens.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::Notify;
+
+use super::receive::Snapshots;
+use super::{Core, Member, MemberSettings, Stores, Voice};
+use crate::config::Config;
+use crate::ids::{Epoch, ServerId, Zxid};
+use crate::net::election::{ElectionInbox, ElectionNet, ElectionNetConfig};
+use crate::net::quorum::Links;
+use crate::pipeline::Pipeline;
+use crate::server::ServerError;
+use crate::storage::snapshot::Limits;
+use crate::storage::{Epochs, LogHandle};
+use crate::zab::{Durable, Input, LogShape, Peer, PeerConfig, Timestamp};
+
+/// `cnxTimeout`
+const ELECTION_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// `electionPortBindRetry`
+const ELECTION_BIND_ATTEMPTS_MAX: u32 = 3;
+
+/// How long an election listens for better votes once it has a quorum.
+const FINALIZE_WAIT_MS: u64 = 200;
+/// A learner that lacks more than this gets a snapshot: it is quicker.
+const HISTORY_SENT_MAX: u64 = 100_000;
+/// Bytes that a follower may have left unacknowledged.
+const BYTES_IN_FLIGHT_MAX: u64 = 256 << 20;
+
+/// What the peer is told once.
+pub(super) fn peer_config(config: &Config, id: ServerId) -> PeerConfig {
+    let ensemble = &config.ensemble;
+    PeerConfig {
+        id,
+        tick_ms: u64::from(config.tick_ms),
+        init_limit: u64::from(ensemble.init_limit_ticks),
+        sync_limit: u64::from(ensemble.sync_limit_ticks),
+        connect_limit: u64::from(ensemble.connect_to_leader_limit_ticks.unwrap_or(0)),
+        min_notification_ms: 200,
+        max_notification_ms: 60_000,
+        finalize_wait_ms: FINALIZE_WAIT_MS,
+        observer_election_delay_ms: 0,
+        reconfig_enabled: config.reconfig_enabled,
+        committed: config.membership.clone(),
+        last_seen: None,
+        history_sent_max: HISTORY_SENT_MAX,
+        bytes_in_flight_max: BYTES_IN_FLIGHT_MAX,
+    }
+}
+
+/// What the log holds, without its bytes.
+fn shape(log: &LogHandle) -> Result<LogShape, ServerError> {
+    let runs = log.runs()?;
+    let mut shape = LogShape::starting_at(Zxid(runs.base));
+    for (first, last) in runs.runs {
+        for zxid in first..=last {
+            shape
+                .append(Zxid(zxid))
+                .map_err(|gap| ServerError::Ensemble(format!("the log has a hole: {gap}")))?;
+        }
+    }
+    Ok(shape)
+}
+
+/// What the disk holds. Where an epoch's file is missing the epoch of the last transaction stands in for it.
+pub(super) fn durable(epochs: &Epochs, shape: LogShape, delivered: Zxid) -> Durable {
+    let of_log = shape.last().epoch();
+    let current_epoch = epochs.current().map_or(of_log, Epoch);
+    Durable {
+        accepted_epoch: epochs.accepted().map_or(of_log, Epoch).max(current_epoch),
+        current_epoch,
+        log: shape,
+        delivered,
+        may_have_lost_data: false,
+    }
+}
+
+impl Member {
+    /// Opens the election port and joins the pipeline; [`Member::begin`] starts the election.
+    pub(in crate::server) async fn new(
+        config: &Config,
+        id: ServerId,
+        pipeline: Arc<Pipeline>,
+        stores: Stores,
+    ) -> Result<(Arc<Member>, ElectionInbox), ServerError> {
+        let net = ElectionNetConfig {
+            id,
+            committed: config.membership.clone(),
+            last_seen: None,
+            listen_on_all_addresses: config.ensemble.listen_on_all_addresses,
+            connect_timeout: ELECTION_CONNECT_TIMEOUT,
+            handshake_timeout: ticks(config, config.ensemble.sync_limit_ticks),
+            tcp_keepalive: false,
+            bind_attempts_max: ELECTION_BIND_ATTEMPTS_MAX,
+            multiple_addresses: false,
+        };
+        let (election, inbox) = ElectionNet::start(net)
+            .await
+            .map_err(|e| ServerError::Ensemble(e.to_string()))?;
+        let peer_config = peer_config(config, id);
+        let delivered = pipeline.tree().applied_zxid();
+        let connect_ticks = config
+            .ensemble
+            .connect_to_leader_limit_ticks
+            .unwrap_or(config.ensemble.init_limit_ticks);
+        let settings = MemberSettings {
+            id,
+            listen_on_all_addresses: config.ensemble.listen_on_all_addresses,
+            connect_limit: ticks(config, connect_ticks),
+            packet_bytes_max: field_bytes_max(config),
+        };
+        let limits = Limits {
+            field_bytes_max: field_bytes_max(config),
+        };
+        let began = Instant::now();
+        let peer = Peer::new(
+            Timestamp::default(),
+            peer_config,
+            durable(&stores.epochs, shape(&stores.log)?, delivered),
+        );
+        let member = Arc::new(Member {
+            settings,
+            core: Mutex::new(Core {
+                peer,
+                out: Vec::new(),
+                later: VecDeque::new(),
+                committed: config.membership.clone(),
+                unflushed: Vec::new(),
+                accepting: None,
+                dialing: None,
+                wake_at: None,
+                proposing: false,
+                accepted: false,
+                leading_since: None,
+            }),
+            later: Mutex::new(()),
+            election,
+            log: stores.log.clone(),
+            state: stores.state,
+            places: stores.places,
+            links: Mutex::default(),
+            numbers: Links::default(),
+            upstream: RwLock::new(None),
+            snapshots: Snapshots::new(limits, config.extended_types_enabled),
+            epochs: Mutex::new(stores.epochs),
+            runtime: tokio::runtime::Handle::current(),
+            timer: Notify::new(),
+            began,
+            pipeline: pipeline.clone(),
+        });
+        pipeline.join(Arc::new(Voice(member.clone())), member.clone(), stores.log);
+        Ok((member, inbox))
+    }
+
+    /// Looks for a leader, or becomes one.
+    pub(in crate::server) fn begin(self: &Arc<Self>, mut inbox: ElectionInbox) {
+        let member = self.clone();
+        self.runtime.spawn(async move {
+            loop {
+                let (from, notification) = inbox.recv().await;
+                member.input(Input::Notification(from, notification));
+            }
+        });
+        self.input(Input::Tick);
+        self.runtime.spawn(self.clone().run_timer());
+    }
+}
+
+fn ticks(config: &Config, ticks: u32) -> Duration {
+    Duration::from_millis(u64::from(config.tick_ms) * u64::from(ticks))
+}
+
+/// What readers of a packet allow one string or buffer.
+fn field_bytes_max(config: &Config) -> usize {
+    config.frame_bytes_max as usize + config.frame_bytes_extra as usize
+}

@@ -1,0 +1,106 @@
+//! What a member tells about its ensemble: `mntr`, `srvr`, `conf`.
+
+use std::time::{Duration, Instant};
+
+use super::Member;
+use crate::admin::four_letter::{EnsembleView, ServerState};
+use crate::admin::metrics::{Sink, Value};
+use crate::membership::Role;
+use crate::zab::{LearnerStatus, Status};
+
+/// The member as it is at one moment.
+pub(in crate::server) struct EnsembleStatus {
+    pub status: Status,
+    pub is_serving: bool,
+    pub voters: usize,
+    pub learners: Vec<LearnerStatus>,
+    pub leading_since: Option<Instant>,
+}
+
+impl Member {
+    pub(in crate::server) fn ensemble_status(&self) -> EnsembleStatus {
+        let core = self.core.lock();
+        EnsembleStatus {
+            status: core.peer.status(),
+            is_serving: core.peer.serving().is_some(),
+            voters: core.peer.committed_config().voters().count(),
+            learners: core.peer.learners(),
+            leading_since: core.leading_since,
+        }
+    }
+
+    /// As `conf` shows it.
+    pub(in crate::server) fn ensemble_view(
+        &self,
+        init_limit: u32,
+        sync_limit: u32,
+    ) -> EnsembleView {
+        let core = self.core.lock();
+        let committed = core.peer.committed_config();
+        let own = committed.servers.get(&self.settings.id);
+        let addresses = own.map_or(&[][..], |own| &own.addresses);
+        EnsembleView {
+            init_limit: init_limit as i32,
+            sync_limit: sync_limit as i32,
+            election_ports: addresses.iter().map(|a| a.election_port).collect(),
+            quorum_ports: addresses.iter().map(|a| a.quorum_port).collect(),
+            observer: own.is_some_and(|own| own.role == Role::Observer),
+            membership: committed.to_string(),
+        }
+    }
+}
+
+impl EnsembleStatus {
+    /// `None` while nobody is served.
+    pub fn server_state(&self) -> Option<ServerState> {
+        match self.status {
+            _ if !self.is_serving => None,
+            Status::Looking => None,
+            Status::Leading => Some(ServerState::Leader),
+            Status::Following(_) => Some(ServerState::Follower),
+            Status::Observing(_) => Some(ServerState::Observer),
+        }
+    }
+
+    pub fn peer_state(&self) -> String {
+        let state = match self.status {
+            Status::Looking => return "looking".to_owned(),
+            Status::Leading => "leading",
+            Status::Following(_) => "following",
+            Status::Observing(_) => "observing",
+        };
+        let phase = if self.is_serving {
+            "broadcast"
+        } else {
+            "synchronization"
+        };
+        format!("{state} - {phase}")
+    }
+
+    /// What only members have, by role.
+    pub fn gauges(&self, sink: &mut Sink<'_>) {
+        let mut int = |name: &str, value: usize| sink(name, Value::Int(value as i64));
+        int("quorum_size", self.voters);
+        match self.status {
+            Status::Leading => {
+                let synced = |learner: &&LearnerStatus| learner.is_synced;
+                let count = |is_observer: bool| {
+                    let all = self.learners.iter().filter(synced);
+                    all.filter(|learner| learner.is_observer == is_observer)
+                        .count()
+                };
+                int("learners", self.learners.len());
+                int("synced_followers", count(false));
+                int("synced_non_voting_followers", 0);
+                int("synced_observers", count(true));
+                // The name of before 3.6, which some tools still ask for.
+                int("followers", count(false));
+                int("pending_syncs", 0);
+                let uptime = self.leading_since.map_or(Duration::ZERO, |at| at.elapsed());
+                int("leader_uptime", uptime.as_millis() as usize);
+            }
+            Status::Following(_) => int("synced_observers", 0),
+            Status::Looking | Status::Observing(_) => {}
+        }
+    }
+}
