@@ -1,6 +1,7 @@
 //! Peers with a network and disks that take no time, and a clock that jumps from one deadline to the next.
 //!
-//! The order of what happens is fixed; what bad luck does to peers is the simulator's subject.
+//! What happens, happens in the order in which it was caused; or, for `chaos`, in any order that keeps the one of
+//! each link and of each disk.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -53,10 +54,29 @@ pub(super) struct Node {
     pub(super) notes: Vec<Output>,
 }
 
+/// Within one the order is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Channel {
+    /// By its receiving end.
+    Link(LinkId),
+    Disk,
+    Election(ServerId),
+    Here,
+}
+
+#[derive(Debug)]
+enum Event {
+    Input(Input),
+    Write(Write),
+}
+
 pub(super) struct Cluster {
     pub(super) now: Timestamp,
     pub(super) nodes: BTreeMap<i64, Node>,
-    queue: VecDeque<(i64, Input)>,
+    queue: VecDeque<(i64, Channel, Event)>,
+    /// What was delivered anywhere; everywhere it has to be the same.
+    pub(super) history: Vec<Zxid>,
+    pub(super) established: BTreeMap<Epoch, i64>,
     links: BTreeMap<LinkId, (i64, LinkId)>,
     dials: Vec<(i64, ServerId)>,
     cut_off: BTreeSet<i64>,
@@ -69,6 +89,8 @@ impl Cluster {
             now: Timestamp(0),
             nodes: BTreeMap::new(),
             queue: VecDeque::new(),
+            history: Vec::new(),
+            established: BTreeMap::new(),
             links: BTreeMap::new(),
             dials: Vec::new(),
             cut_off: BTreeSet::new(),
@@ -107,8 +129,11 @@ impl Cluster {
             ..config(id, node.store.committed.clone())
         };
         node.peer = Some(Peer::new(self.now, config, node.store.durable()));
-        self.queue.push_back((id, Input::Tick));
-        self.run();
+        self.push(id, Channel::Here, Input::Tick);
+    }
+
+    fn push(&mut self, to: i64, channel: Channel, input: Input) {
+        self.queue.push_back((to, channel, Event::Input(input)));
     }
 
     pub(super) fn start_all(&mut self) {
@@ -123,7 +148,7 @@ impl Cluster {
         node.peer = None;
         node.serving = None;
         node.snapshots.clear();
-        self.queue.retain(|(to, _)| *to != id);
+        self.queue.retain(|(to, ..)| *to != id);
         self.dials.retain(|(from, _)| *from != id);
         let links: Vec<LinkId> = self.links.keys().copied().collect();
         for link in links {
@@ -143,7 +168,7 @@ impl Cluster {
             };
             let me = self.links[&other].0;
             if peer == id || me == id {
-                self.queue.push_back((me, Input::Down(link)));
+                self.push(me, Channel::Link(link), Input::Down(link));
                 self.break_link(link);
             }
         }
@@ -156,22 +181,68 @@ impl Cluster {
     fn break_link(&mut self, link: LinkId) {
         if let Some((peer, other)) = self.links.remove(&link) {
             self.links.remove(&other);
-            self.queue.push_back((peer, Input::Down(other)));
+            self.push(peer, Channel::Link(other), Input::Down(other));
         }
     }
 
     /// Everything that needs no time.
     pub(super) fn run(&mut self) {
         for _ in 0..100_000 {
-            let Some((id, input)) = self.queue.pop_front() else {
+            if !self.happen(0) {
                 return;
-            };
-            self.step(id, input);
+            }
         }
         panic!("no end of it");
     }
 
-    fn step(&mut self, id: i64, input: Input) {
+    /// The next thing of the channel that has its turn. False if nothing is left.
+    pub(super) fn happen(&mut self, turn: usize) -> bool {
+        let Some(at) = turn.checked_rem(self.queue.len()) else {
+            return false;
+        };
+        let (to, channel) = (self.queue[at].0, self.queue[at].1);
+        let first = self
+            .queue
+            .iter()
+            .position(|next| (next.0, next.1) == (to, channel));
+        let (id, _, event) = self.queue.remove(first.unwrap()).unwrap();
+        match event {
+            Event::Input(input) => self.step(id, input),
+            Event::Write(write) => {
+                let mark = write.mark();
+                let takes_away = matches!(write, Write::Cut(_) | Write::Snapshot { .. });
+                self.persist(id, write);
+                if takes_away {
+                    self.check_committed(0);
+                }
+                self.step(id, Input::Persisted(mark));
+            }
+        }
+        true
+    }
+
+    /// What is delivered anywhere is on the disks of a quorum, always.
+    fn check_committed(&self, from: usize) {
+        let has = |id: &ServerId, zxid: Zxid| {
+            let store = &self.nodes[&id.0].store;
+            store.base >= zxid
+                || store
+                    .log
+                    .binary_search_by_key(&zxid, |txn| txn.zxid)
+                    .is_ok()
+        };
+        let config = self.nodes.values().map(|node| &node.store.committed);
+        let config = config.max_by_key(|config| config.version).unwrap();
+        let quorum = quorum::Quorum::new(config);
+        for zxid in &self.history[from..] {
+            assert!(
+                quorum.met(|id| has(&id, *zxid)),
+                "{zxid} is on too few disks"
+            );
+        }
+    }
+
+    pub(super) fn step(&mut self, id: i64, input: Input) {
         let node = self.nodes.get_mut(&id).unwrap();
         let Some(peer) = &mut node.peer else { return };
         let mut out = Vec::new();
@@ -190,7 +261,7 @@ impl Cluster {
                     .is_some_and(|node| node.peer.is_some());
                 if is_up && !self.cut_off.contains(&id) && !self.cut_off.contains(&to.0) {
                     let input = Input::Notification(ServerId(id), notification);
-                    self.queue.push_back((to.0, input));
+                    self.push(to.0, Channel::Election(ServerId(id)), input);
                 }
             }
             Output::Dial(to) => {
@@ -219,15 +290,27 @@ impl Cluster {
                         .insert(other, tree);
                     self.send(link, QuorumPacket::new(PacketKind::SNAP, after.0));
                     self.send_history(id, link, after, up_to, HistoryForm::Committed);
-                    self.queue.push_back((id, Input::SnapshotSent(link)));
+                    self.push(id, Channel::Here, Input::SnapshotSent(link));
                 }
             }
             Output::Persist(write) => {
-                let mark = write.mark();
-                self.persist(id, write);
-                self.queue.push_back((id, Input::Persisted(mark)));
+                self.queue
+                    .push_back((id, Channel::Disk, Event::Write(write)));
             }
-            Output::Deliver(to) => self.nodes.get_mut(&id).unwrap().store.deliver(to),
+            Output::Deliver(to) => {
+                let store = &mut self.nodes.get_mut(&id).unwrap().store;
+                store.deliver(to);
+                let known = store.tree.len().min(self.history.len());
+                assert_eq!(
+                    store.tree[..known],
+                    self.history[..known],
+                    "{id} delivered something else"
+                );
+                if store.tree.len() > known {
+                    self.history = store.tree.clone();
+                    self.check_committed(known);
+                }
+            }
             Output::AnswerPing(link, zxid) => {
                 self.send(link, QuorumPacket::new(PacketKind::PING, zxid.0));
             }
@@ -238,7 +321,14 @@ impl Cluster {
             output => {
                 let node = self.nodes.get_mut(&id).unwrap();
                 match &output {
-                    Output::Serve { epoch, .. } => node.serving = Some(*epoch),
+                    Output::Serve { epoch, upstream } => {
+                        node.serving = Some(*epoch);
+                        let leader = self.established.entry(*epoch);
+                        if upstream.is_none() {
+                            assert_eq!(*leader.or_insert(id), id, "two leaders of {epoch:?}");
+                        }
+                    }
+                    Output::Stop(reason) => panic!("{id} stops: {reason}"),
                     Output::Became(_) => {
                         node.serving = None;
                         self.dials.retain(|(from, _)| *from != id);
@@ -272,7 +362,7 @@ impl Cluster {
 
     fn send(&mut self, link: LinkId, packet: QuorumPacket) {
         if let Some((peer, other)) = self.links.get(&link).copied() {
-            self.queue.push_back((peer, Input::Packet(other, packet)));
+            self.push(peer, Channel::Link(other), Input::Packet(other, packet));
         }
     }
 
@@ -309,8 +399,8 @@ impl Cluster {
             self.next_link += 2;
             self.links.insert(near, (to.0, far));
             self.links.insert(far, (from, near));
-            self.queue.push_back((to.0, Input::Accepted(far)));
-            self.queue.push_back((from, Input::Connected(to, near)));
+            self.push(to.0, Channel::Link(far), Input::Accepted(far));
+            self.push(from, Channel::Link(near), Input::Connected(to, near));
         }
     }
 
@@ -335,11 +425,15 @@ impl Cluster {
         let peers = self.nodes.values().filter_map(|node| node.peer.as_ref());
         let next = peers.filter_map(Peer::deadline).min();
         self.now = next.unwrap_or(self.now).max(self.now.after(1));
+        self.tick_all();
+        self.run();
+    }
+
+    pub(super) fn tick_all(&mut self) {
         self.dial();
         for id in self.nodes.keys().copied().collect::<Vec<_>>() {
-            self.queue.push_back((id, Input::Tick));
+            self.push(id, Channel::Here, Input::Tick);
         }
-        self.run();
     }
 
     pub(super) fn pass(&mut self, ms: u64) {
@@ -379,14 +473,44 @@ impl Cluster {
             .map(|n| txn(Zxid(last.0 + n)))
             .collect();
         let end = txns.last().unwrap().zxid;
-        self.queue.push_back((leader, Input::Propose(txns)));
+        self.step(leader, Input::Propose(txns));
+        end
+    }
+
+    /// Proposes, and lets everything happen.
+    pub(super) fn commit(&mut self, count: u32) -> Zxid {
+        let end = self.propose(count);
         self.run();
         end
     }
 
     pub(super) fn input(&mut self, id: i64, input: Input) {
-        self.queue.push_back((id, input));
+        self.step(id, input);
         self.run();
+    }
+
+    /// Breaks some link.
+    pub(super) fn break_any(&mut self, turn: usize) {
+        let link = turn
+            .checked_rem(self.links.len())
+            .and_then(|at| self.links.keys().nth(at));
+        if let Some(link) = link.copied() {
+            let me = self.links[&self.links[&link].1].0;
+            self.push(me, Channel::Link(link), Input::Down(link));
+            self.break_link(link);
+        }
+    }
+
+    /// Nothing of this needs the log any more.
+    pub(super) fn purge(&mut self, id: i64) {
+        let to = self.nodes[&id].store.tree_zxid;
+        let node = &self.nodes[&id];
+        if node.peer.is_some() {
+            self.step(id, Input::Purged(to));
+            let node = self.nodes.get_mut(&id).unwrap();
+            node.store.base = to.max(node.store.base);
+            node.store.log.retain(|txn| txn.zxid > to);
+        }
     }
 
     pub(super) fn assert_trees_equal(&self, ids: &[i64]) {

@@ -15,7 +15,7 @@ fn running(voters: i64, observers: i64) -> Cluster {
 fn three_servers_elect_the_largest_and_commit() {
     let mut cluster = running(3, 0);
     assert_eq!(cluster.leader(), Some(3));
-    assert_eq!(cluster.propose(5), z(1, 5));
+    assert_eq!(cluster.commit(5), z(1, 5));
     cluster.assert_trees_equal(&[1, 2, 3]);
     assert_eq!(cluster.nodes[&1].store.tree.len(), 5);
     for node in cluster.nodes.values() {
@@ -29,18 +29,18 @@ fn three_servers_elect_the_largest_and_commit() {
 #[test]
 fn one_voter_is_an_ensemble() {
     let mut cluster = running(1, 0);
-    cluster.propose(2);
+    cluster.commit(2);
     assert_eq!(cluster.nodes[&1].store.tree, [z(1, 1), z(1, 2)]);
 }
 
 #[test]
 fn the_others_go_on_when_the_leader_dies_and_it_comes_back_as_a_follower() {
     let mut cluster = running(3, 0);
-    cluster.propose(3);
+    cluster.commit(3);
     cluster.crash(3);
     cluster.until("a new leader", |cluster| cluster.leader() == Some(2));
     cluster.until_served_by(&[1, 2]);
-    assert_eq!(cluster.propose(2), z(2, 2));
+    assert_eq!(cluster.commit(2), z(2, 2));
     cluster.start(3);
     cluster.until_served_by(&[1, 2, 3]);
     assert_eq!(cluster.leader(), Some(2));
@@ -62,9 +62,9 @@ fn a_leader_without_a_quorum_steps_down() {
 #[test]
 fn a_tail_that_nobody_else_has_is_dropped_and_the_rest_kept() {
     let mut cluster = running(3, 0);
-    cluster.propose(3);
+    cluster.commit(3);
     cluster.cut_off(3);
-    cluster.propose(4);
+    cluster.commit(4);
     assert_eq!(cluster.peer(3).log().last(), z(1, 7));
     assert_eq!(cluster.nodes[&3].store.tree.len(), 3, "not committed");
     cluster.until("a new leader", |cluster| {
@@ -72,7 +72,7 @@ fn a_tail_that_nobody_else_has_is_dropped_and_the_rest_kept() {
     });
     cluster.reconnect(3);
     cluster.until_served_by(&[1, 2, 3]);
-    cluster.propose(2);
+    cluster.commit(2);
     cluster.assert_trees_equal(&[1, 2, 3]);
     assert_eq!(
         cluster.nodes[&3].store.base,
@@ -86,38 +86,31 @@ fn a_tail_that_nobody_else_has_is_dropped_and_the_rest_kept() {
 fn a_newcomer_gets_a_snapshot_when_the_log_does_not_reach_back() {
     let mut cluster = running(3, 0);
     cluster.crash(1);
-    cluster.propose(10);
+    cluster.commit(10);
     for id in [2, 3] {
-        cluster
-            .nodes
-            .get_mut(&id)
-            .unwrap()
-            .store
-            .log
-            .retain(|txn| txn.zxid > z(1, 8));
-        cluster.input(id, Input::Purged(z(1, 8)));
+        cluster.purge(id);
     }
     cluster.start(1);
     cluster.until_served_by(&[1, 2, 3]);
     cluster.assert_trees_equal(&[1, 2, 3]);
     assert_eq!(cluster.nodes[&1].store.base, z(1, 10), "from a snapshot");
-    cluster.propose(1);
+    cluster.commit(1);
     cluster.assert_trees_equal(&[1, 2, 3]);
 }
 
 #[test]
 fn a_tail_of_an_epoch_without_history_is_replaced_by_a_snapshot() {
     let mut cluster = running(3, 0);
-    cluster.propose(3);
+    cluster.commit(3);
     cluster.crash(1);
     cluster.crash(2);
     // Of the first epoch that nobody else hears of.
-    cluster.propose(2);
+    cluster.commit(2);
     cluster.crash(3);
     cluster.start(1);
     cluster.start(2);
     cluster.until_served_by(&[1, 2]);
-    cluster.propose(1);
+    cluster.commit(1);
     // 3 has (1, 5), the others (1, 3) and (2, 1).
     cluster.crash(1);
     cluster.crash(2);
@@ -125,7 +118,7 @@ fn a_tail_of_an_epoch_without_history_is_replaced_by_a_snapshot() {
     assert_eq!(store.log.last().unwrap().zxid, z(1, 5));
     cluster.start_all();
     cluster.until_served_by(&[1, 2, 3]);
-    cluster.propose(1);
+    cluster.commit(1);
     cluster.assert_trees_equal(&[1, 2, 3]);
     assert!(!cluster.nodes[&3].store.tree.contains(&z(1, 4)));
 }
@@ -133,10 +126,10 @@ fn a_tail_of_an_epoch_without_history_is_replaced_by_a_snapshot() {
 #[test]
 fn an_uncommitted_tail_that_an_elected_server_has_is_committed() {
     let mut cluster = running(3, 0);
-    cluster.propose(2);
+    cluster.commit(2);
     cluster.crash(1);
     cluster.crash(2);
-    cluster.propose(2);
+    cluster.commit(2);
     assert_eq!(cluster.nodes[&3].store.tree.len(), 2);
     cluster.until("stepped down", |cluster| cluster.leader().is_none());
     cluster.start(1);
@@ -149,7 +142,7 @@ fn an_uncommitted_tail_that_an_elected_server_has_is_committed() {
 #[test]
 fn observers_learn_and_do_not_count() {
     let mut cluster = running(3, 2);
-    cluster.propose(4);
+    cluster.commit(4);
     cluster.assert_trees_equal(&[1, 2, 3, 4, 5]);
     assert_eq!(cluster.peer(4).status(), Status::Observing(ServerId(3)));
     cluster.crash(1);
@@ -157,7 +150,7 @@ fn observers_learn_and_do_not_count() {
     cluster.until("stepped down", |cluster| cluster.leader().is_none());
     cluster.start(1);
     cluster.until_served_by(&[1, 3, 4, 5]);
-    cluster.propose(1);
+    cluster.commit(1);
     cluster.assert_trees_equal(&[1, 3, 4, 5]);
 }
 
@@ -165,7 +158,7 @@ fn observers_learn_and_do_not_count() {
 fn a_late_observer_catches_up_with_what_is_committed() {
     let mut cluster = running(3, 1);
     cluster.crash(4);
-    cluster.propose(4);
+    cluster.commit(4);
     cluster.start(4);
     cluster.until_served_by(&[4]);
     cluster.assert_trees_equal(&[1, 2, 3, 4]);
@@ -175,7 +168,7 @@ fn a_late_observer_catches_up_with_what_is_committed() {
 fn all_crash_and_come_back() {
     let mut cluster = running(5, 0);
     for round in 1..=4 {
-        let end = cluster.propose(3);
+        let end = cluster.commit(3);
         assert_eq!(end.epoch(), Epoch(round));
         for id in 1..=5 {
             cluster.crash(id);
@@ -190,7 +183,7 @@ fn all_crash_and_come_back() {
 #[test]
 fn an_idle_ensemble_stays_as_it_is() {
     let mut cluster = running(3, 1);
-    cluster.propose(1);
+    cluster.commit(1);
     cluster.pass(120_000);
     assert_eq!(cluster.leader(), Some(3));
     for node in cluster.nodes.values() {
@@ -225,7 +218,7 @@ fn reconfigure(cluster: &mut Cluster, mut config: Membership) {
 #[test]
 fn a_server_joins_as_a_guest_and_becomes_a_voter() {
     let mut cluster = running(3, 0);
-    cluster.propose(2);
+    cluster.commit(2);
     // It knows itself and some of the others.
     cluster.add(4, &members(4, 0));
     cluster.start(4);
@@ -237,24 +230,24 @@ fn a_server_joins_as_a_guest_and_becomes_a_voter() {
         assert!(node.store.committed.is_voter(ServerId(4)));
         assert_eq!(node.store.committed.version, z(1, 3).0);
     }
-    cluster.propose(1);
+    cluster.commit(1);
     cluster.crash(1);
     cluster.until_served_by(&[2, 3, 4]);
-    cluster.propose(1);
+    cluster.commit(1);
     cluster.assert_trees_equal(&[2, 3, 4]);
 }
 
 #[test]
 fn a_leader_that_is_removed_hands_over() {
     let mut cluster = running(3, 0);
-    cluster.propose(2);
+    cluster.commit(2);
     let mut config = members(3, 0);
     config.servers.remove(&ServerId(3));
     reconfigure(&mut cluster, config);
     cluster.until("another leads", |cluster| {
         matches!(cluster.leader(), Some(1 | 2)) && cluster.serves(&[1, 2])
     });
-    cluster.propose(1);
+    cluster.commit(1);
     cluster.assert_trees_equal(&[1, 2]);
     cluster.until_served_by(&[3]);
     cluster.assert_trees_equal(&[1, 2, 3]);
@@ -263,7 +256,7 @@ fn a_leader_that_is_removed_hands_over() {
 #[test]
 fn an_observer_becomes_a_voter_and_a_voter_an_observer() {
     let mut cluster = running(3, 1);
-    cluster.propose(1);
+    cluster.commit(1);
     let swap: Membership =
         "server.1=h1:1:2:observer\nserver.2=h2:1:2\nserver.3=h3:1:2\nserver.4=h4:1:2"
             .parse()
@@ -274,6 +267,6 @@ fn an_observer_becomes_a_voter_and_a_voter_an_observer() {
             && matches!(cluster.peer(1).status(), Status::Observing(_))
             && !matches!(cluster.peer(4).status(), Status::Observing(_))
     });
-    cluster.propose(1);
+    cluster.commit(1);
     cluster.assert_trees_equal(&[1, 2, 3, 4]);
 }
