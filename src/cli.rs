@@ -22,6 +22,15 @@ pub enum Command {
         file: PathBuf,
         definitions: Vec<String>,
     },
+    Import {
+        file: PathBuf,
+        definitions: Vec<String>,
+    },
+    Export {
+        file: PathBuf,
+        to: PathBuf,
+        definitions: Vec<String>,
+    },
 }
 
 /// Where the configuration comes from.
@@ -69,6 +78,14 @@ enum Action {
         #[arg(value_name = "CONFIG", allow_negative_numbers = true)]
         server: Vec<String>,
     },
+    /// Takes over the data of the Java server that this configuration file belongs to; that server must not run
+    Import { file: PathBuf },
+    /// Writes the data of the server that this file belongs to as a Java server keeps it; the server must not run
+    Export {
+        file: PathBuf,
+        /// What is to be the Java server's dataDir and dataLogDir
+        to: PathBuf,
+    },
     /// Works on configuration files
     Config {
         #[command(subcommand)]
@@ -99,6 +116,14 @@ impl Command {
                 action: ConfigAction::Check { file },
             }) => {
                 return Ok(Command::CheckConfig { file, definitions });
+            }
+            Some(Action::Import { file }) => return Ok(Command::Import { file, definitions }),
+            Some(Action::Export { file, to }) => {
+                return Ok(Command::Export {
+                    file,
+                    to,
+                    definitions,
+                });
             }
             Some(Action::Server { server }) => server,
             None => parsed.server,

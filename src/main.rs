@@ -1,9 +1,11 @@
 //! Arguments, configuration, logging, run.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use ferrokeeper::cli::{Command, Start};
 use ferrokeeper::config::{self, Config, Invalid, Level, Notice, SystemProperties};
+use ferrokeeper::server::migrate::{self, Migrated};
 use ferrokeeper::server::{self, ServerError};
 use tracing_subscriber::EnvFilter;
 
@@ -39,6 +41,19 @@ fn main() -> ExitCode {
                 ExitCode::from(INVALID)
             }
         }
+        Ok(Command::Import { file, definitions }) => migrate(
+            &file,
+            &properties(&definitions),
+            "imported",
+            migrate::import,
+        ),
+        Ok(Command::Export {
+            file,
+            to,
+            definitions,
+        }) => migrate(&file, &properties(&definitions), "exported", |config| {
+            migrate::export(config, &to, &to)
+        }),
         Err(stop) if stop.exit_code == 0 => {
             println!("{}", stop.text);
             ExitCode::SUCCESS
@@ -68,13 +83,46 @@ fn properties(definitions: &[String]) -> SystemProperties {
     )
 }
 
-fn run(start: &Start, properties: &SystemProperties) -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+fn begin_logging(level: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()
         .with_ansi(false)
         .with_env_filter(filter)
+        .with_writer(std::io::stderr)
         .init();
+}
 
+fn migrate(
+    file: &Path,
+    properties: &SystemProperties,
+    done: &str,
+    work: impl FnOnce(&Config) -> Result<Migrated, ServerError>,
+) -> ExitCode {
+    begin_logging("warn");
+    let config = match Config::load(file, properties) {
+        Ok((config, _)) => config,
+        Err(invalid) => return refuse(&invalid),
+    };
+    match work(&config) {
+        Ok(migrated) => {
+            println!("{done}: {migrated}");
+            if migrated.mismatches > 0 {
+                eprintln!(
+                    "{} transactions say of the tree what it is not here: compare the data before you rely on it",
+                    migrated.mismatches
+                );
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(UNEXPECTED)
+        }
+    }
+}
+
+fn run(start: &Start, properties: &SystemProperties) -> ExitCode {
+    begin_logging("info");
     let loaded = match start {
         Start::File(path) => Config::load(path, properties),
         Start::Positional(arguments) => Config::positional(arguments, properties),

@@ -6,7 +6,7 @@ use super::write::{WriteContext, put_acl};
 use super::{Observer, put, quota, required};
 use crate::auth::perm;
 use crate::proto::client::{CreateRequest, CreateTtlRequest};
-use crate::proto::txn::{CreateContainerTxn, CreateTtlTxn, CreateTxn};
+use crate::proto::txn::{CreateContainerTxn, CreateTtlTxn, CreateTxn, CreateTxnV0};
 use crate::proto::{Acl, ErrorCode, OpCode};
 use crate::tree::acl::{self, AclList};
 use crate::tree::{CreateError, Kind, NewNode, TTL_MS_MAX, path};
@@ -145,6 +145,18 @@ pub(super) fn check(
     Ok(op)
 }
 
+/// Logs from before 3.4 end where the parent's counter would be.
+fn read_create<'a>(op: OpCode, body: &mut &'a [u8]) -> Result<CreateTxn<'a>, jute::Error> {
+    let before = *body;
+    match jute::read(body) {
+        Err(jute::Error::UnexpectedEnd) if op == OpCode::CREATE => {
+            *body = before;
+            jute::read::<CreateTxnV0<'a>>(body).map(CreateTxn::from)
+        }
+        txn => txn,
+    }
+}
+
 /// A create transaction of any kind, as one.
 struct New<'a> {
     path: Text<'a>,
@@ -181,7 +193,7 @@ pub(super) fn apply<'a>(
             }
         }
         _ => {
-            let txn: CreateTxn<'a> = jute::read(body)?;
+            let txn = read_create(op, body)?;
             New {
                 path: txn.path,
                 data: txn.data,

@@ -148,7 +148,7 @@ impl Pipeline {
 const INSTALL_BATCH: usize = 8192;
 
 /// Writes all of a tree into new stores.
-fn write_whole(tree: &Tree, install: &mut Install) -> Result<(), StorageError> {
+pub fn write_whole(tree: &Tree, install: &mut Install) -> Result<(), StorageError> {
     let mut batch = CheckpointBatch::new(install.zxid());
     let mut result = Ok(());
     tree.everything(|changed| {

@@ -43,6 +43,7 @@ use crate::session::Sessions;
 use crate::tree::Tree;
 use crate::tree::watch::Watches;
 use admission::{LargeRequests, RequestThrottle, RequestThrottleSettings};
+pub use checkpoint::write_whole;
 use client::{Client, Sink};
 use commit::Durable;
 use connection_throttle::{ConnectionThrottle, ConnectionThrottleSettings};

@@ -3,6 +3,7 @@
 
 mod ensemble;
 mod footprint;
+pub mod migrate;
 mod status;
 
 use std::net::{SocketAddr, ToSocketAddrs};

@@ -48,8 +48,8 @@ pub enum StorageError {
 
     #[error(
         "{dir} is the data directory of a Java ZooKeeper (it holds {example}). Nothing in it was \
-         changed. Taking over Java's files needs `import`, which comes with a later release; \
-         until then give this server an empty dataDir and dataLogDir.",
+         changed. Stop that server and run `ferrokeeper import` with the same configuration file to \
+         take its data over, or give this server an empty dataDir and dataLogDir.",
         dir = dir.display()
     )]
     JavaData { dir: PathBuf, example: String },

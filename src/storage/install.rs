@@ -149,6 +149,14 @@ impl Install {
         }
     }
 
+    /// Appends a group behind the tree, to the new log; see `Log::append`.
+    pub fn append(&mut self, last_zxid: i64, group: &[u8]) -> Result<(), StorageError> {
+        match &mut self.stores {
+            Some((log, _)) => log.append(last_zxid, group).map(drop),
+            None => unreachable!("the stores are taken by `switch`, which takes `self`"),
+        }
+    }
+
     /// Puts the new stores to use, durably, and throws the old ones away: from here on `log` and `state`, and every
     /// handle of the log, are the new ones. Takes the log from its thread's hands, so nothing is appended meanwhile.
     /// After an error the next start finds either the old stores or the new ones: the process has to stop.

@@ -40,9 +40,15 @@ pub(super) struct Locks {
 /// Checks, creates and locks both directories.
 pub(super) fn prepare(config: &StorageConfig) -> Result<Layout, StorageError> {
     check_swapped(config)?;
-    let autocreate = config.autocreate;
-    let log = directory(DirectoryKind::Log, &config.data_log_dir, autocreate)?;
-    let state = directory(DirectoryKind::State, &config.data_dir, autocreate)?;
+    let importing = Importing::path(&config.data_dir);
+    if !config.beside_java && importing.exists() {
+        let dir = config.data_dir.clone();
+        let why =
+            "taking over a Java server's files into it was cut short; do that again".to_owned();
+        return Err(StorageError::Foreign { dir, why });
+    }
+    let log = directory(DirectoryKind::Log, &config.data_log_dir, config)?;
+    let state = directory(DirectoryKind::State, &config.data_dir, config)?;
     let log_lock = lock(DirectoryKind::Log, &log)?;
     let state_lock = lock(DirectoryKind::State, &state)?;
     match (
@@ -84,6 +90,35 @@ pub(super) fn prepare(config: &StorageConfig) -> Result<Layout, StorageError> {
     Ok(Layout { state, log, locks })
 }
 
+/// While a Java server's files are taken over, a file says so: what is there of stores is not to be started from.
+#[derive(Debug)]
+pub struct Importing {
+    path: PathBuf,
+}
+
+impl Importing {
+    fn path(data_dir: &Path) -> PathBuf {
+        data_dir.join("ferrokeeper").join("importing")
+    }
+
+    /// Durable when it returns.
+    pub fn begin(data_dir: &Path) -> Result<Importing, StorageError> {
+        let path = Self::path(data_dir);
+        fs::create_dir_all(data_dir.join("ferrokeeper"))
+            .and_then(|()| small::replace(&path, b""))
+            .and_then(|()| small::sync_parent(&data_dir.join("ferrokeeper")))
+            .map_err(|e| StorageError::io("writing", &path, e))?;
+        Ok(Importing { path })
+    }
+
+    /// What was taken over is complete.
+    pub fn end(self) -> Result<(), StorageError> {
+        fs::remove_file(&self.path)
+            .and_then(|()| small::sync_parent(&self.path))
+            .map_err(|e| StorageError::io("removing", &self.path, e))
+    }
+}
+
 /// With two directories, each has its own kind of files: a new, empty server because somebody
 /// mixed up two lines of the configuration would be a bad surprise.
 fn check_swapped(config: &StorageConfig) -> Result<(), StorageError> {
@@ -108,13 +143,19 @@ fn check_swapped(config: &StorageConfig) -> Result<(), StorageError> {
 }
 
 /// The directory of one store, made if that is allowed.
-fn directory(kind: DirectoryKind, base: &Path, autocreate: bool) -> Result<PathBuf, StorageError> {
+fn directory(
+    kind: DirectoryKind,
+    base: &Path,
+    config: &StorageConfig,
+) -> Result<PathBuf, StorageError> {
     let own = base.join("ferrokeeper");
     let dir = own.join(name(kind));
     if dir.is_dir() {
         return Ok(dir);
     }
-    if let Some(example) = java_file(base) {
+    if let Some(example) = java_file(base)
+        && !config.beside_java
+    {
         return Err(StorageError::JavaData {
             dir: base.to_path_buf(),
             example,
@@ -122,7 +163,7 @@ fn directory(kind: DirectoryKind, base: &Path, autocreate: bool) -> Result<PathB
     }
     // Who switches automatic creation off has the directories made by a script of Java's
     // distribution; it knows `version-2` only.
-    if !autocreate && !own.is_dir() && !base.join("version-2").is_dir() {
+    if !config.autocreate && !own.is_dir() && !base.join("version-2").is_dir() {
         return Err(StorageError::MissingDirectory { kind, dir: own });
     }
     match fs::create_dir_all(&dir).and_then(|()| sync_new_directories(base)) {

@@ -22,6 +22,7 @@ mod epochs;
 mod error;
 pub mod group;
 mod install;
+pub mod java;
 mod layout;
 mod lock;
 mod mark;
@@ -55,6 +56,7 @@ mod tests;
 pub use epochs::Epochs;
 pub use error::{DirectoryKind, StorageError};
 pub use install::{Install, Places};
+pub use layout::Importing;
 pub use log::{Log, LogHandle, LogReader, Runs};
 pub use record::NodeRecord;
 pub use room::Room;
@@ -79,6 +81,8 @@ pub struct StorageConfig {
     /// Age at which what was written to the state is flushed, whatever its size.
     pub flush_every: Duration,
     pub replay: Replay,
+    /// The directories may hold a Java server's files, which are taken over.
+    pub beside_java: bool,
 }
 
 /// What becomes of the log behind the state's marker when a store is opened.
@@ -105,6 +109,7 @@ impl StorageConfig {
             warm_log: true,
             flush_every: Duration::from_secs(10),
             replay: Replay::All,
+            beside_java: false,
         }
     }
 }
