@@ -135,10 +135,10 @@ impl Pipeline {
                 }
                 Err(RecvTimeoutError::Timeout) => state.flush_if_due()?,
             };
-            if let (true, Some(retained)) = (moved, retained_txns) {
-                if log.purge(state.durable_zxid(), retained)? {
-                    self.log_purged(log.purged_zxid());
-                }
+            if let (true, Some(retained)) = (moved, retained_txns)
+                && log.purge(state.durable_zxid(), retained)?
+            {
+                self.log_purged(log.purged_zxid());
             }
         }
     }
