@@ -68,7 +68,8 @@ enum Phase {
 type Cut = String;
 
 impl Leader {
-    pub(super) fn new(ctx: &mut Ctx<'_>) -> Leader {
+    /// `floor` is the highest epoch that anybody is known to have accepted.
+    pub(super) fn new(floor: Epoch, ctx: &mut Ctx<'_>) -> Leader {
         let id = ctx.config.id;
         let history = ctx.disk.log().last();
         let own = BTreeSet::from([id]);
@@ -76,7 +77,7 @@ impl Leader {
             id,
             phase: Phase::CollectingEpochs,
             since: ctx.now,
-            epoch: Epoch(ctx.disk.accepted_epoch().0 + 1),
+            epoch: Epoch(ctx.disk.accepted_epoch().max(floor).0 + 1),
             credentials: (ctx.disk.current_epoch(), history),
             epochs_from: own.clone(),
             promises_from: own,
@@ -170,7 +171,11 @@ impl Leader {
         };
         learner.heard = ctx.now;
         let result = match learner.phase {
-            LinkPhase::Connected => self.greeted(link, &packet, ctx),
+            LinkPhase::Connected => {
+                let result = self.greeted(link, &packet, ctx);
+                self.check_epoch(link, Zxid(packet.zxid).epoch(), ctx)?;
+                result
+            }
             LinkPhase::Promising => self.promised(link, &packet, ctx),
             LinkPhase::Greeted | LinkPhase::Promised(_) => {
                 Err(format!("{} while it was my turn", packet.kind))
@@ -247,6 +252,18 @@ impl Leader {
             self.leader_info(link, ctx);
         }
         Ok(())
+    }
+
+    /// A voter that promised not to follow such an old epoch is left out for as long as this one lasts, unless it ends.
+    fn check_epoch(&self, link: LinkId, accepted: Epoch, ctx: &Ctx<'_>) -> Result<(), End> {
+        let Some(learner) = self.links.get(&link) else {
+            return Ok(());
+        };
+        let is_voter = learner.is_greeted() && ctx.configs.quorum().is_voter(learner.server);
+        match is_voter && accepted > self.epoch && self.phase != Phase::CollectingEpochs {
+            true => Err(End::Outdated(accepted)),
+            false => Ok(()),
+        }
     }
 
     fn leader_info(&mut self, link: LinkId, ctx: &mut Ctx<'_>) {

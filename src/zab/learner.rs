@@ -238,10 +238,10 @@ impl Learner {
         let epoch = Zxid(packet.zxid).epoch();
         let accepted = ctx.disk.accepted_epoch();
         if epoch < accepted {
-            return End::look(format!(
+            return Err(End::LookLater(format!(
                 "the leader proposes epoch {}, {} is promised",
                 epoch.0, accepted.0
-            ));
+            )));
         }
         if epoch > accepted {
             self.phase = Phase::Promising(epoch);

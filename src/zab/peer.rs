@@ -30,14 +30,18 @@ pub struct Peer {
     election: Election,
     role: Role,
     status: Status,
+    /// The highest that another server is known to have accepted.
+    accepted_elsewhere: Epoch,
 }
+
+type Unheard = BTreeMap<ServerId, Notification>;
 
 #[derive(Debug)]
 enum Role {
     /// The disk finishes what the role before began. Who said something meanwhile is heard afterwards.
-    Settling(Next, BTreeMap<ServerId, Notification>),
-    /// An observer gives the others time to find a leader.
-    Pausing(Timestamp),
+    Settling(Next, Unheard),
+    /// Giving the others time to find a leader.
+    Pausing(Timestamp, Unheard),
     Looking,
     Leading(Leader),
     Learning(Learner),
@@ -47,8 +51,7 @@ enum Role {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Next {
     Look,
-    /// An observer's second election and later ones.
-    LookAgain,
+    LookIn(u64),
     Resync(ServerId),
     Designated(ServerId),
 }
@@ -92,8 +95,9 @@ impl Peer {
             configs,
             election,
             // A pause that is over: the first step looks.
-            role: Role::Pausing(now),
+            role: Role::Pausing(now, Unheard::new()),
             status: Status::Looking,
+            accepted_elsewhere: Epoch(0),
         }
     }
 
@@ -138,7 +142,7 @@ impl Peer {
                 self.decide(now, outcome, out);
                 Ok(())
             }
-            Role::Settling(..) | Role::Pausing(_) | Role::Stopped => Ok(()),
+            Role::Settling(..) | Role::Pausing(..) | Role::Stopped => Ok(()),
         }
     }
 
@@ -202,7 +206,7 @@ impl Peer {
 
     /// Somebody on the election port.
     fn heard(&mut self, now: Timestamp, from: ServerId, said: Notification, out: &mut Vec<Output>) {
-        if let Role::Settling(_, unheard) = &mut self.role {
+        if let Role::Settling(_, unheard) | Role::Pausing(_, unheard) = &mut self.role {
             unheard.insert(from, said);
             return;
         }
@@ -254,10 +258,11 @@ impl Peer {
     ) {
         self.status = status;
         out.push(Output::Became(status));
+        let floor = self.accepted_elsewhere;
         let (_, mut ctx) = self.role(now, out);
         let role = match status {
             Status::Leading => {
-                let mut leader = Leader::new(&mut ctx);
+                let mut leader = Leader::new(floor, &mut ctx);
                 leader.advance(&mut ctx);
                 Role::Leading(leader)
             }
@@ -279,7 +284,22 @@ impl Peer {
             }
             (_, End::Look(reason) | End::Resync(reason)) => {
                 tracing::warn!("looking for a leader: {reason}");
-                Next::LookAgain
+                match self.configs.is_observer() {
+                    true => Next::LookIn(self.config.observer_election_delay_ms),
+                    false => Next::Look,
+                }
+            }
+            (_, End::LookLater(reason)) => {
+                tracing::warn!("looking for a leader, later: {reason}");
+                Next::LookIn(self.config.min_notification_ms)
+            }
+            (_, End::Outdated(epoch)) => {
+                tracing::warn!(
+                    "looking for a leader: epoch {} was accepted elsewhere",
+                    epoch.0
+                );
+                self.accepted_elsewhere = self.accepted_elsewhere.max(epoch);
+                Next::Look
             }
             (_, End::Designated(leader)) => Next::Designated(leader),
         };
@@ -291,15 +311,15 @@ impl Peer {
         self.status = Status::Looking;
         out.push(Output::Became(Status::Looking));
         self.election.pause();
-        self.role = Role::Settling(next, BTreeMap::new());
+        self.role = Role::Settling(next, Unheard::new());
     }
 
     /// Begins the next role once the disk has done all it was told.
     fn settle(&mut self, now: Timestamp, out: &mut Vec<Output>) {
-        if let Role::Pausing(until) = self.role
-            && until <= now
+        if let Role::Pausing(until, unheard) = &mut self.role
+            && *until <= now
         {
-            self.role = Role::Settling(Next::Look, BTreeMap::new());
+            self.role = Role::Settling(Next::Look, std::mem::take(unheard));
         }
         let Role::Settling(..) = &self.role else {
             return;
@@ -312,11 +332,11 @@ impl Peer {
             return;
         };
         match next {
-            Next::LookAgain if self.configs.is_observer() => {
-                let pause_ms = self.config.observer_election_delay_ms;
-                self.role = Role::Pausing(now.after(pause_ms));
+            Next::LookIn(pause_ms) => {
+                self.role = Role::Pausing(now.after(pause_ms), unheard);
+                return;
             }
-            Next::Look | Next::LookAgain => self.look(now, out),
+            Next::Look => self.look(now, out),
             Next::Resync(leader) => {
                 let (vote, status) = (self.election.vote(), self.status_under(leader));
                 self.election.designate(vote, status);
@@ -382,7 +402,7 @@ impl Peer {
     pub fn deadline(&self) -> Option<Timestamp> {
         match &self.role {
             Role::Settling(..) | Role::Stopped => None,
-            Role::Pausing(until) => Some(*until),
+            Role::Pausing(until, _) => Some(*until),
             Role::Looking => self.election.deadline(),
             Role::Leading(leader) => Some(leader.deadline(&self.config)),
             Role::Learning(learner) => learner.deadline(&self.config),

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use crate::ids::{LinkId, ServerId, Zxid};
+use crate::ids::{Epoch, LinkId, ServerId, Zxid};
 use crate::membership::Membership;
 use crate::proto::OpCode;
 use crate::proto::quorum::{PacketKind, QuorumPacket};
@@ -42,6 +42,10 @@ impl Ctx<'_> {
 pub(super) enum End {
     /// An election.
     Look(String),
+    /// An election, not at once: the same leader would be found, and be of as little use.
+    LookLater(String),
+    /// An election; whoever wins it has to be above this epoch, which a voter accepted.
+    Outdated(Epoch),
     /// The same leader once more, asked for a snapshot.
     Resync(String),
     /// Whom a reconfiguration named leads, without an election.

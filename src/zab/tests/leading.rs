@@ -15,7 +15,7 @@ fn an_epoch_is_proposed_when_a_quorum_said_what_it_accepted_and_it_is_durable() 
         "an observer is heard and does not count"
     );
     assert_eq!(script.greet(1, 5), ["write accepted 9"]);
-    assert_eq!(script.greet(2, 20), NONE, "too late to raise it");
+    assert_eq!(script.greet(2, 9), NONE, "too late to raise it");
     let expected = [
         "write seen 9.0",
         "1 <- LEADERINFO 9.0",
@@ -23,6 +23,32 @@ fn an_epoch_is_proposed_when_a_quorum_said_what_it_accepted_and_it_is_durable() 
         "4 <- LEADERINFO 9.0",
     ];
     assert_eq!(script.persist(), expected);
+}
+
+/// Else that voter would be left out for as long as this epoch lasts.
+#[test]
+fn a_voter_that_accepted_a_later_epoch_makes_the_leader_look_again_and_go_above_it() {
+    let mut script = Script::leading_two(used(3, 3));
+    assert_eq!(
+        script.greet(4, 20),
+        ["4 <- LEADERINFO 2.0"],
+        "an observer has to wait"
+    );
+    script.step(Input::Down(LinkId(2)));
+    assert_eq!(
+        script.greet(2, 7).last().map(String::as_str),
+        Some("became Looking")
+    );
+    script.persist_all();
+    for id in [1, 2] {
+        let vote = Notification {
+            election_epoch: 2,
+            ..said(crate::proto::election::PeerState::Looking, 3, z(1, 3), 2)
+        };
+        script.step(Input::Notification(ServerId(id), vote));
+    }
+    assert_eq!(script.pass(200), ["became Leading"]);
+    assert_eq!(script.greet(1, 2), ["write accepted 8"]);
 }
 
 #[test]

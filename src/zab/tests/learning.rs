@@ -44,6 +44,11 @@ fn a_leader_of_an_old_epoch_is_left() {
     let mut script = Script::following(durable);
     script.step(Input::Connected(ServerId(2), UP));
     assert_eq!(script.step(Input::Packet(UP, leader_info(3))), LOOKING);
+    assert_eq!(
+        script.peer.deadline(),
+        Some(script.now.after(200)),
+        "not found again at once"
+    );
 }
 
 /// ZOOKEEPER-3911, 4643: history, then epoch, then the acknowledgement.
