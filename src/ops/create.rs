@@ -223,7 +223,12 @@ pub(super) fn apply<'a>(
     let id = match cx.tree.create(node) {
         Ok(id) => id,
         Err(CreateError::NoParent) => return Ok(Applied::Error(ErrorCode::NO_NODE)),
-        Err(CreateError::Exists(_)) => return Ok(Applied::Error(ErrorCode::NODE_EXISTS)),
+        Err(CreateError::Exists(id, acl)) => {
+            // A fuzzy snapshot may show the node with a list that came later, or without any (ZOOKEEPER-4846).
+            let aversion = cx.tree.node(id).aversion;
+            cx.tree.set_acl(id, acl, aversion);
+            return Ok(Applied::Error(ErrorCode::NODE_EXISTS));
+        }
     };
     quota::created(cx.tree, new.path.or_empty(), new.data.as_bytes());
     cx.created(id, new.path.or_empty());

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use super::error::{ADVICE_DAMAGED, StorageError};
 use super::layout::Locks;
 use super::log::Log;
-use super::state::{CheckpointBatch, State};
+use super::state::{CheckpointBatch, Pace, State};
 use super::{StorageConfig, mark, small};
 
 const GENERATION: &str = "generation";
@@ -120,18 +120,24 @@ impl Places {
         mark::write_purged(&log_dir, zxid)?;
         mark::AckMark::create(&log_dir, zxid)?;
         let log = Log::open(&log_dir, &self.config, Arc::clone(&self.locks))?;
-        let state = State::open(
-            &state_dir,
-            &self.config,
-            log.handle(),
-            Arc::clone(&self.locks),
-        )?;
+        let state = self.open_state(generation, &log, Pace::Fast)?;
         Ok(Install {
             places: self.clone(),
             generation,
             zxid,
             stores: Some((log, state)),
         })
+    }
+
+    fn open_state(&self, generation: u64, log: &Log, pace: Pace) -> Result<State, StorageError> {
+        let (config, locks) = (&self.config, Arc::clone(&self.locks));
+        State::open(
+            &store(&self.state, generation),
+            config,
+            log.handle(),
+            locks,
+            pace,
+        )
     }
 }
 
@@ -166,6 +172,11 @@ impl Install {
         };
         new_state.write(CheckpointBatch::new(self.zxid))?;
         new_state.flush()?;
+        // From now on it has to leave the disk to the log.
+        drop(new_state);
+        let new_state = self
+            .places
+            .open_state(self.generation, &new_log, Pace::Background)?;
         let path = self.places.state.join(GENERATION);
         small::replace(&path, format!("{}\n", self.generation).as_bytes())
             .map_err(|e| StorageError::io("writing", &path, e))?;

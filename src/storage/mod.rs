@@ -60,6 +60,7 @@ pub use layout::Importing;
 pub use log::{Log, LogHandle, LogReader, Runs};
 pub use record::NodeRecord;
 pub use room::Room;
+use state::Pace;
 pub use state::{CheckpointBatch, State};
 
 /// Where and how to store.
@@ -163,7 +164,13 @@ pub fn open(config: &StorageConfig, into: &mut dyn Restore) -> Result<Storage, S
     let locks = Arc::new(layout.locks);
     let (log_dir, state_dir) = install::current(&layout.log, &layout.state)?;
     let mut log = Log::open(&log_dir, config, Arc::clone(&locks))?;
-    let state = State::open(&state_dir, config, log.handle(), Arc::clone(&locks))?;
+    let state = State::open(
+        &state_dir,
+        config,
+        log.handle(),
+        Arc::clone(&locks),
+        Pace::Background,
+    )?;
     let marker = state.durable_zxid();
     check_pair(&log_dir, &log.handle(), marker)?;
 

@@ -38,6 +38,15 @@ const FLUSH_LOG_BYTES: u64 = 64 << 20;
 /// Flushes and compactions beside a log that wants its syncs quick.
 const BYTES_PER_SECOND: i64 = 40 << 20;
 
+/// How much of the disk the state may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// The log's syncs come first.
+    Background,
+    /// Somebody waits for it, and nothing is appended meanwhile.
+    Fast,
+}
+
 /// The tree on disk.
 pub struct State {
     /// Replaced as a whole when a tree from elsewhere is installed; held while it is written to.
@@ -74,9 +83,11 @@ impl State {
         config: &StorageConfig,
         log: LogHandle,
         locks: Arc<Locks>,
+        pace: Pace,
     ) -> Result<Self, StorageError> {
         let db_dir = super::store_dir(dir)?;
-        let db = DB::open(&options(&db_dir), &db_dir).map_err(|e| open_failed(&db_dir, &e))?;
+        let db =
+            DB::open(&options(&db_dir, pace), &db_dir).map_err(|e| open_failed(&db_dir, &e))?;
         let marker = match db.get(MARKER) {
             Ok(None) => 0,
             Ok(Some(bytes)) => match bytes.try_into() {
@@ -428,7 +439,7 @@ fn open_failed(dir: &Path, error: &rocksdb::Error) -> StorageError {
     StorageError::store("opening the state", "the state", dir, corrupt, text)
 }
 
-fn options(dir: &Path) -> Options {
+fn options(dir: &Path, pace: Pace) -> Options {
     let mut table = BlockBasedOptions::default();
     table.set_block_size(16 << 10);
     table.set_block_cache(&Cache::new_lru_cache(1 << 20));
@@ -447,7 +458,9 @@ fn options(dir: &Path) -> Options {
     options.set_target_file_size_base(16 << 20);
     options.set_max_background_jobs(2);
     options.set_bytes_per_sync(1 << 20);
-    options.set_ratelimiter(BYTES_PER_SECOND, 100_000, 10);
+    if pace == Pace::Background {
+        options.set_ratelimiter(BYTES_PER_SECOND, 100_000, 10);
+    }
     options.set_max_open_files(64);
     super::quiet!(options);
     options

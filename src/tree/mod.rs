@@ -41,7 +41,8 @@ pub struct Missing;
 #[derive(Debug, PartialEq, Eq)]
 pub enum CreateError {
     NoParent,
-    Exists(NodeId),
+    /// With the list that the new node would have had.
+    Exists(NodeId, AclList),
 }
 
 /// What a new node is made of; everything was decided before.
@@ -73,6 +74,8 @@ pub struct Tree {
     bytes: u64,
     /// `None`: `digest.enabled` is off.
     digest: Option<TreeDigest>,
+    /// A tree from elsewhere may show transactions up to here that are applied again; before, its digest says nothing.
+    exact_from: i64,
     changes: Changes,
 }
 
@@ -152,6 +155,7 @@ impl Tree {
             extended_types,
             bytes: 0,
             digest: Some(TreeDigest::default()),
+            exact_from: 0,
             changes: Changes::default(),
         };
         root.flags |= FLAG_COUNTS;
@@ -334,7 +338,9 @@ impl Tree {
         self.last = zxid;
         if let Some(digest) = &mut self.digest {
             digest.record(zxid.0);
-            if let Some(expected) = expected {
+            if let Some(expected) = expected
+                && zxid.0 >= self.exact_from
+            {
                 digest.compare(zxid.0, expected);
             }
         }
@@ -388,7 +394,7 @@ impl Tree {
         let parent = parent.ok_or(CreateError::NoParent)?;
         if let Some(id) = self.find(new.path) {
             self.raise_cversion(parent, new.parent_cversion, new.zxid);
-            return Err(CreateError::Exists(id));
+            return Err(CreateError::Exists(id, new.acl));
         }
         let mut node = Node::new(name, new.data);
         node.czxid = new.zxid;

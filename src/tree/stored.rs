@@ -130,6 +130,10 @@ impl Tree {
             dir.pzxid = stored.pzxid;
         }
         self.rehash(id);
+        // What a fuzzy snapshot shows of later transactions has their zxids: those of nodes that were deleted are
+        // their parents' now. (Lists of ACL entries have none, so this is not quite all.)
+        let newest = stored.mzxid.max(stored.pzxid);
+        self.exact_from = self.exact_from.max(newest);
         Ok(())
     }
 

@@ -45,6 +45,12 @@ fn log_after(dir: &Path, zxid: i64) -> Result<Vec<(i64, Vec<u8>)>, JavaError> {
     Ok(txns)
 }
 
+/// The golden log's transactions.
+pub(in super::super) fn golden_txns() -> Vec<(i64, Vec<u8>)> {
+    let dir = directory(&[("log.500000001", &golden("log "))]);
+    log_after(dir.path(), FIRST - 1).unwrap()
+}
+
 fn zxids(dir: &Path, zxid: i64) -> Result<Vec<i64>, JavaError> {
     Ok(log_after(dir, zxid)?.into_iter().map(|(z, _)| z).collect())
 }
