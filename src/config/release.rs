@@ -6,6 +6,8 @@
 //!
 //! Knows the valid `Config` and where its settings stand; answers to no Java class.
 
+pub(super) mod ensemble;
+
 use super::diagnostics::{Level, Notice};
 use super::keys::{Feature, Verdict};
 use super::settings::{Diagnostics, Setting, Settings};
@@ -51,6 +53,9 @@ impl Config {
         settings: &Settings,
         diagnostics: &mut Diagnostics,
     ) {
+        if self.is_distributed() {
+            ensemble::validate(settings, diagnostics);
+        }
         for Refusal {
             key,
             is_asked_for,

@@ -53,6 +53,12 @@ pub(super) fn ensemble(
             (sync_limit_ticks == 0, "syncLimit is not set"),
             (server_id.is_none(), "myid file is missing"),
         ];
+        if let Some(id) = server_id
+            && !membership.servers.contains_key(&ServerId(id))
+        {
+            let message = format!("My id {id} not in the peer list: add a line server.{id}=...");
+            r.diagnostics.errors.push(ConfigError::general(message));
+        }
         let missing = missing.into_iter().filter(|(is_missing, _)| *is_missing);
         r.diagnostics
             .errors

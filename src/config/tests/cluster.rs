@@ -269,3 +269,66 @@ fn what_was_proposed_last_is_read_beside_a_dynamic_file() {
         "./zoo.cfg.dynamic.next: version: For input string: \"xyz\""
     );
 }
+
+/// What is said about a member of an ensemble of three, whether it may start or not.
+fn told_to_a_member(text: &str) -> (String, String) {
+    let servers = "initLimit=5\nsyncLimit=2\nserver.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\n";
+    let mut sources = sources(&format!("{BASE}{servers}{text}"));
+    sources.my_id = file("/d/myid", "1");
+    let loaded = Config::from_sources(&sources, &SystemProperties::default());
+    let (errors, notices) = match loaded {
+        Ok((_, notices)) => (Vec::new(), notices),
+        Err(invalid) => (invalid.errors, invalid.notices),
+    };
+    let errors: Vec<String> = errors.iter().map(ConfigError::to_string).collect();
+    let notices: Vec<String> = notices.iter().map(Notice::to_string).collect();
+    (errors.join("\n"), notices.join("\n"))
+}
+
+#[test]
+fn every_key_of_ensembles_is_read_or_named() {
+    let asked = build::asked_for();
+    for key in KEYS
+        .iter()
+        .filter(|key| key.verdict == Verdict::EnsembleOnly)
+    {
+        let is_named = release::ensemble::is_named(key.name);
+        assert!(is_named || asked.contains(key.name), "{}", key.name);
+        let (errors, notices) = told_to_a_member(&format!("{}=1", key.name));
+        let is_told = format!("{errors}{notices}").contains(&format!("./zoo.cfg:8: {}", key.name));
+        assert!(is_told || !is_named, "{}: {errors} {notices}", key.name);
+        // Alone it is as useless to Java.
+        let alone = match try_read(&format!("{BASE}{}=1", key.name), "") {
+            Ok((_, notices)) => notices,
+            Err(invalid) => invalid.notices,
+        };
+        assert!(
+            !alone
+                .iter()
+                .any(|notice| notice.text.contains("has no effect")),
+            "{}",
+            key.name
+        );
+    }
+}
+
+#[test]
+fn an_oracle_is_refused_to_a_member() {
+    let (errors, _) = told_to_a_member("oraclePath=/o");
+    assert!(
+        errors.contains("./zoo.cfg:8: oraclePath: an oracle for two servers"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn a_member_has_to_be_listed() {
+    let mut sources = sources(&format!(
+        "{BASE}initLimit=5\nsyncLimit=2\nserver.1=a:1:2\nserver.2=b:1:2"
+    ));
+    sources.my_id = file("/d/myid", "4");
+    let error = Config::from_sources(&sources, &SystemProperties::default())
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("My id 4 not in the peer list"), "{error}");
+}
