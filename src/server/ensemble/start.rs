@@ -1,6 +1,7 @@
 //! A member from its configuration: what its peer is told of disk and ensemble, and the sockets that it opens.
 
 use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,11 +20,6 @@ use crate::storage::snapshot::Limits;
 use crate::storage::{Epochs, LogHandle};
 use crate::zab::{Durable, Input, LogShape, Peer, PeerConfig, Timestamp};
 
-/// `cnxTimeout`
-const ELECTION_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// `electionPortBindRetry`
-const ELECTION_BIND_ATTEMPTS_MAX: u32 = 3;
-
 /// How long an election listens for better votes once it has a quorum.
 const FINALIZE_WAIT_MS: u64 = 200;
 /// A learner that lacks more than this gets a snapshot: it is quicker.
@@ -40,13 +36,13 @@ pub(super) fn peer_config(config: &Config, id: ServerId) -> PeerConfig {
         init_limit: u64::from(ensemble.init_limit_ticks),
         sync_limit: u64::from(ensemble.sync_limit_ticks),
         connect_limit: u64::from(ensemble.connect_to_leader_limit_ticks.unwrap_or(0)),
-        min_notification_ms: 200,
-        max_notification_ms: 60_000,
+        min_notification_ms: u64::from(ensemble.election.notification_ms_min),
+        max_notification_ms: u64::from(ensemble.election.notification_ms_max),
         finalize_wait_ms: FINALIZE_WAIT_MS,
-        observer_election_delay_ms: 0,
+        observer_election_delay_ms: chance_below(u64::from(ensemble.observer_election_ms_max)),
         reconfig_enabled: config.reconfig_enabled,
         committed: config.membership.clone(),
-        last_seen: None,
+        last_seen: config.last_seen.clone(),
         history_sent_max: HISTORY_SENT_MAX,
         bytes_in_flight_max: BYTES_IN_FLIGHT_MAX,
     }
@@ -87,16 +83,17 @@ impl Member {
         pipeline: Arc<Pipeline>,
         stores: Stores,
     ) -> Result<(Arc<Member>, ElectionInbox), ServerError> {
+        let port = &config.ensemble.election;
         let net = ElectionNetConfig {
             id,
             committed: config.membership.clone(),
-            last_seen: None,
+            last_seen: config.last_seen.clone(),
             listen_on_all_addresses: config.ensemble.listen_on_all_addresses,
-            connect_timeout: ELECTION_CONNECT_TIMEOUT,
-            handshake_timeout: ticks(config, config.ensemble.sync_limit_ticks),
-            tcp_keepalive: false,
-            bind_attempts_max: ELECTION_BIND_ATTEMPTS_MAX,
-            multiple_addresses: false,
+            connect_timeout: Duration::from_millis(port.connect_timeout_ms.into()),
+            handshake_timeout: Duration::from_millis(port.handshake_timeout_ms),
+            tcp_keepalive: port.tcp_keepalive,
+            bind_attempts_max: port.bind_attempts_max,
+            multiple_addresses: config.ensemble.multiple_addresses,
         };
         let (election, inbox) = ElectionNet::start(net)
             .await
@@ -168,6 +165,13 @@ impl Member {
         self.input(Input::Tick);
         self.runtime.spawn(self.clone().run_timer());
     }
+}
+
+/// So that observers that lost the same leader do not all ask at once.
+fn chance_below(bound: u64) -> u64 {
+    // Each one of these has keys of its own.
+    let drawn = RandomState::new().hash_one(());
+    drawn.checked_rem(bound).unwrap_or(0)
 }
 
 fn ticks(config: &Config, ticks: u32) -> Duration {
