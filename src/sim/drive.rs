@@ -626,7 +626,8 @@ impl World {
 
     fn notify(&mut self, node: NodeIx, to: ServerId, notification: &Notification) {
         let server = &self.servers[node];
-        if server.is_voter {
+        let for_voter = self.servers.iter().any(|s| s.id == to && s.is_voter);
+        if server.is_voter && for_voter {
             let stable = &server.disk.stable;
             self.oracle
                 .notifies(node, server.id.0, stable, notification);
@@ -758,13 +759,9 @@ impl World {
         let Some(process) = &server.process else {
             return;
         };
-        let stable = &server.disk.stable;
-        self.oracle.sends(node, process.term, stable, packet);
-        if packet.kind == PacketKind::ACKEPOCH
-            && let Some(epoch) = process.announced.get(&link)
-        {
-            self.oracle.acks_epoch(node, stable, *epoch);
-        }
+        let asked = process.announced.get(&link).copied();
+        self.oracle
+            .sends(node, link, asked, &server.disk.stable, packet);
     }
 
     fn send(&mut self, link: LinkId, packet: &QuorumPacket) {

@@ -11,7 +11,7 @@ use super::checkers::{Verdict, Violation, ephemerals, logs, votes};
 use super::disk::{Stable, Write};
 use super::network::NodeIx;
 use super::truth::Truth;
-use crate::ids::{Epoch, Zxid};
+use crate::ids::{Epoch, LinkId, Zxid};
 use crate::proto::election::{Notification, PeerState};
 use crate::proto::quorum::{PacketKind, QuorumPacket};
 use crate::tree::Tree;
@@ -123,14 +123,32 @@ impl Oracle {
     }
 
     /// What leaves on a link of the quorum port.
-    pub fn sends(&mut self, node: NodeIx, term: u64, stable: &Stable, packet: &QuorumPacket) {
+    /// `asked` is the epoch that the leader on this link announced.
+    pub fn sends(
+        &mut self,
+        node: NodeIx,
+        link: LinkId,
+        asked: Option<Epoch>,
+        stable: &Stable,
+        packet: &QuorumPacket,
+    ) {
         let zxid = Zxid(packet.zxid);
+        if packet.kind == PacketKind::ACKEPOCH
+            && let Some(epoch) = asked
+        {
+            let verdict = Durability::epoch_promised(node, stable, epoch);
+            self.note(verdict);
+        }
         match packet.kind {
             PacketKind::LEADERINFO => {
                 let verdict = Durability::epoch_promised(node, stable, zxid.epoch());
                 self.note(verdict);
-                let verdict = self.leadership.announced(zxid.epoch(), node, term);
-                self.note(verdict);
+            }
+            PacketKind::ACKEPOCH if packet.data_or_empty() != (-1i32).to_be_bytes() => {
+                if let Some(epoch) = asked {
+                    let verdict = self.leadership.promised(epoch, node, link);
+                    self.note(verdict);
+                }
             }
             PacketKind::ACK => {
                 let verdict = self
@@ -142,12 +160,7 @@ impl Oracle {
         }
     }
 
-    pub fn acks_epoch(&mut self, node: NodeIx, stable: &Stable, epoch: Epoch) {
-        let verdict = Durability::epoch_promised(node, stable, epoch);
-        self.note(verdict);
-    }
-
-    /// What leaves on the election port of a voter.
+    /// What leaves on the election port of a voter, for a voter. Others are told the vote of the last election.
     pub fn notifies(&mut self, node: NodeIx, id: i64, stable: &Stable, vote: &Notification) {
         if vote.state == PeerState::Looking && vote.leader == id {
             let said = (Zxid(vote.zxid), Epoch(vote.peer_epoch));

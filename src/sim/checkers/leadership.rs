@@ -1,33 +1,45 @@
-//! At most one server leads an epoch, and no epoch is used twice.
+//! At most one server leads an epoch, no epoch is used twice, and no server promises one twice.
 
 use std::collections::BTreeMap;
 
 use super::{Verdict, violated};
-use crate::ids::Epoch;
+use crate::ids::{Epoch, LinkId};
 use crate::sim::network::NodeIx;
 
 const NAME: &str = "leadership";
 
 #[derive(Default)]
 pub struct Leadership {
-    /// A leadership is one life of a process in one role; a later one of the same server is another.
-    announced: BTreeMap<Epoch, (NodeIx, u64)>,
+    /// By one life of a process in one role; a later one of the same server is another.
     established: BTreeMap<Epoch, (NodeIx, u64)>,
+    promised: BTreeMap<(NodeIx, Epoch), LinkId>,
 }
 
 impl Leadership {
-    /// LEADERINFO left.
-    pub fn announced(&mut self, epoch: Epoch, node: NodeIx, term: u64) -> Verdict {
-        claim(&mut self.announced, "announced", epoch, node, term)
+    /// ACKEPOCH left, and counts. Two leaders may ask for the same epoch; only one can have a quorum.
+    pub fn promised(&mut self, epoch: Epoch, node: NodeIx, link: LinkId) -> Verdict {
+        match self.promised.insert((node, epoch), link) {
+            Some(first) if first != link => violated(
+                NAME,
+                format!("server {node} promised epoch {} twice", epoch.0),
+            ),
+            _ => Ok(()),
+        }
     }
 
     /// The leader was activated.
     pub fn established(&mut self, epoch: Epoch, node: NodeIx, term: u64) -> Verdict {
-        claim(&mut self.established, "led", epoch, node, term)
-    }
-
-    pub fn leader_of(&self, epoch: Epoch) -> Option<NodeIx> {
-        self.established.get(&epoch).map(|(node, _)| *node)
+        let holder = *self.established.entry(epoch).or_insert((node, term));
+        if holder == (node, term) {
+            return Ok(());
+        }
+        violated(
+            NAME,
+            format!(
+                "epoch {} was led by server {} (term {}) and by server {node} (term {term})",
+                epoch.0, holder.0, holder.1
+            ),
+        )
     }
 
     /// How many epochs had an active leader.
@@ -38,26 +50,6 @@ impl Leadership {
     pub fn newest(&self) -> Option<Epoch> {
         self.established.last_key_value().map(|(epoch, _)| *epoch)
     }
-}
-
-fn claim(
-    claims: &mut BTreeMap<Epoch, (NodeIx, u64)>,
-    verb: &str,
-    epoch: Epoch,
-    node: NodeIx,
-    term: u64,
-) -> Verdict {
-    let holder = *claims.entry(epoch).or_insert((node, term));
-    if holder == (node, term) {
-        return Ok(());
-    }
-    violated(
-        NAME,
-        format!(
-            "epoch {} was {verb} by server {} (term {}) and by server {node} (term {term})",
-            epoch.0, holder.0, holder.1
-        ),
-    )
 }
 
 #[cfg(test)]
@@ -74,5 +66,8 @@ mod tests {
         assert!(leadership.established(Epoch(1), 1, 6).is_err());
         assert!(leadership.established(Epoch(2), 1, 7).is_err());
         assert_eq!(leadership.newest(), Some(Epoch(2)));
+        leadership.promised(Epoch(3), 0, LinkId(1)).unwrap();
+        leadership.promised(Epoch(3), 1, LinkId(2)).unwrap();
+        assert!(leadership.promised(Epoch(3), 0, LinkId(4)).is_err());
     }
 }
