@@ -354,6 +354,7 @@ impl World {
                 self.send(link, &QuorumPacket::new(PacketKind::SNAP, zxid.0));
                 self.transmit(link, Payload::Stream(image));
                 self.send_history(node, link, zxid, up_to, HistoryForm::Committed);
+                inputs.push_back(Input::SnapshotSent(link));
             }
             Output::Persist(write) => self.persist(node, write),
             Output::Deliver(zxid) => self.deliver(node, zxid),

@@ -2,9 +2,11 @@
 //! epochs that only rise, and no committed transaction cut away.
 
 use super::{Verdict, violated};
+use crate::ids::Zxid;
 use crate::sim::disk::{Stable, Write};
 use crate::sim::network::NodeIx;
 use crate::sim::truth::Truth;
+use crate::zab::Txn;
 
 const NAME: &str = "logs";
 
@@ -27,43 +29,7 @@ pub fn about_to_write(truth: &Truth, node: NodeIx, stable: &Stable, write: &Writ
                 ),
             )
         }
-        Write::Append(txns) => {
-            let mut last = stable.log.last();
-            for txn in txns {
-                let follows = if txn.zxid.epoch() == last.epoch() {
-                    txn.zxid == last.next()
-                } else {
-                    txn.zxid.epoch() > last.epoch() && txn.zxid.counter() == 1
-                };
-                if !follows {
-                    violated(
-                        NAME,
-                        format!("server {node}: {} appended after {last}", txn.zxid),
-                    )?;
-                }
-                if truth
-                    .proposed
-                    .get(&txn.zxid)
-                    .is_none_or(|p| p.bytes != txn.bytes)
-                {
-                    violated(
-                        NAME,
-                        format!("server {node}: {} was never proposed so", txn.zxid),
-                    )?;
-                }
-                if txn.zxid.epoch() > stable.accepted {
-                    violated(
-                        NAME,
-                        format!(
-                            "server {node}: {} appended with accepted epoch {}",
-                            txn.zxid, stable.accepted.0
-                        ),
-                    )?;
-                }
-                last = txn.zxid;
-            }
-            Ok(())
-        }
+        Write::Append(txns) => continues(truth, node, stable, stable.log.last(), txns),
         Write::Cut(zxid) => keeps_committed(truth, node, stable, *zxid),
         Write::Install(image) => {
             if image.zxid.counter() != 0 && truth.at(image.zxid).is_none() {
@@ -81,13 +47,51 @@ pub fn about_to_write(truth: &Truth, node: NodeIx, stable: &Stable, write: &Writ
     }
 }
 
-/// Everything above `zxid` goes: none of it may be committed.
-fn keeps_committed(
+fn continues(
     truth: &Truth,
     node: NodeIx,
     stable: &Stable,
-    zxid: crate::ids::Zxid,
+    mut last: Zxid,
+    txns: &[Txn],
 ) -> Verdict {
+    for txn in txns {
+        let follows = if txn.zxid.epoch() == last.epoch() {
+            txn.zxid == last.next()
+        } else {
+            txn.zxid.epoch() > last.epoch() && txn.zxid.counter() == 1
+        };
+        if !follows {
+            violated(
+                NAME,
+                format!("server {node}: {} appended after {last}", txn.zxid),
+            )?;
+        }
+        if truth
+            .proposed
+            .get(&txn.zxid)
+            .is_none_or(|p| p.bytes != txn.bytes)
+        {
+            violated(
+                NAME,
+                format!("server {node}: {} was never proposed so", txn.zxid),
+            )?;
+        }
+        if txn.zxid.epoch() > stable.accepted {
+            violated(
+                NAME,
+                format!(
+                    "server {node}: {} appended with accepted epoch {}",
+                    txn.zxid, stable.accepted.0
+                ),
+            )?;
+        }
+        last = txn.zxid;
+    }
+    Ok(())
+}
+
+/// Everything above `zxid` goes: none of it may be committed.
+fn keeps_committed(truth: &Truth, node: NodeIx, stable: &Stable, zxid: Zxid) -> Verdict {
     for txn in stable.log.txns.iter().skip(stable.log.after(zxid)) {
         if truth.at(txn.zxid).is_some_and(|c| c.bytes == txn.bytes) {
             return violated(
