@@ -4,13 +4,16 @@
 //! sim --seeds 0..10000            each of them; ends with 1 and prints the first that fails
 //! sim --seed 77 --trace           one, with every step
 //!     --servers 3                 so many voters, not as the seed has it
+//!     --mistake AckBeforeDurable  with a bug of the past; `--mistake all` says which seed finds each of them
 //! ```
 
+use std::ops::Range;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
 use ferrokeeper::sim::{self, Options};
+use ferrokeeper::zab::mistake::Mistake;
 
 #[derive(Parser)]
 struct Args {
@@ -25,6 +28,9 @@ struct Args {
     /// So many voters.
     #[arg(long)]
     servers: Option<usize>,
+    /// Makes the core wrong on purpose.
+    #[arg(long)]
+    mistake: Option<String>,
     /// Goes on after a failure, and counts them.
     #[arg(long)]
     keep_going: bool,
@@ -37,15 +43,62 @@ fn range(text: &str) -> Result<(u64, u64), String> {
     Ok((number(from)?, number(to)?))
 }
 
+/// Which seed is the first that notices each mistake, and how.
+fn bite(seeds: Range<u64>) -> ExitCode {
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut missed = 0;
+    for mistake in Mistake::ALL {
+        let options = Options {
+            mistake: Some(*mistake),
+            ..Options::default()
+        };
+        let caught = seeds.clone().find_map(|seed| {
+            let violation = sim::run(seed, options).violation?;
+            Some((seed, violation))
+        });
+        match caught {
+            Some((seed, violation)) => println!("{mistake:?}: seed {seed}: {violation}"),
+            None => {
+                missed += 1;
+                println!("{mistake:?}: nobody noticed");
+            }
+        }
+    }
+    println!(
+        "mistakes: {} passed, {missed} failed",
+        Mistake::ALL.len() - missed
+    );
+    if missed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
 fn main() -> ExitCode {
     let args = Args::parse();
-    let options = Options {
-        servers: args.servers,
-        trace: args.trace,
-    };
     let (from, to) = match args.seed {
         Some(seed) => (seed, seed + 1),
         None => args.seeds.unwrap_or((0, 1000)),
+    };
+    if args.mistake.as_deref() == Some("all") {
+        return bite(from..to);
+    }
+    let named = |name: &String| Mistake::ALL.iter().find(|m| format!("{m:?}") == *name);
+    let mistake = match &args.mistake {
+        None => None,
+        Some(name) => match named(name) {
+            Some(mistake) => Some(*mistake),
+            None => {
+                eprintln!("{name} is none of {:?}", Mistake::ALL);
+                return ExitCode::FAILURE;
+            }
+        },
+    };
+    let options = Options {
+        servers: args.servers,
+        trace: args.trace,
+        mistake,
     };
     // A panic is a failure like others; its place is of use with a trace.
     if !args.trace && args.seed.is_none() {

@@ -113,6 +113,7 @@ impl World {
             oracle.writes(node, stable, write, false);
         });
         let incarnation = server.incarnation;
+        self.check_disks();
         for (wire, side) in self.network.ends_of(node) {
             if is_machine {
                 if let Some(wire) = self.network.wires.get_mut(&wire) {
@@ -240,6 +241,7 @@ impl World {
         let marks = server.disk.finish(|stable, write| {
             oracle.writes(node, stable, write, leads);
         });
+        self.check_disks();
         self.begin_sync(node);
         let last = marks.last().copied();
         let only_last = matches!(last, Some(Mark::Log(_))) && self.rng.chance(500);
@@ -249,6 +251,11 @@ impl World {
             .map(Input::Persisted)
             .collect();
         self.inputs(node, inputs);
+    }
+
+    fn check_disks(&mut self) {
+        let voters = self.servers.iter().filter(|s| s.is_voter);
+        self.oracle.wrote(voters.map(|s| &s.disk.stable));
     }
 
     fn begin_sync(&mut self, node: NodeIx) {
@@ -344,7 +351,7 @@ impl World {
                 after,
                 up_to,
                 form,
-            } => self.send_history(node, link, after, up_to, form),
+            } => self.send_history(node, link, (after, up_to), form, inputs),
             Output::SendSnapshot { link, up_to } => {
                 let Some(process) = &self.servers[node].process else {
                     return;
@@ -353,7 +360,7 @@ impl World {
                 let zxid = image.zxid;
                 self.send(link, &QuorumPacket::new(PacketKind::SNAP, zxid.0));
                 self.transmit(link, Payload::Stream(image));
-                self.send_history(node, link, zxid, up_to, HistoryForm::Committed);
+                self.send_history(node, link, (zxid, up_to), HistoryForm::Committed, inputs);
                 inputs.push_back(Input::SnapshotSent(link));
             }
             Output::Persist(write) => self.persist(node, write),
@@ -795,10 +802,11 @@ impl World {
         &mut self,
         node: NodeIx,
         link: LinkId,
-        after: Zxid,
-        up_to: Zxid,
+        range: (Zxid, Zxid),
         form: HistoryForm,
+        inputs: &mut Inputs,
     ) {
+        let (after, up_to) = range;
         if up_to <= after {
             return;
         }
@@ -813,12 +821,10 @@ impl World {
             .collect();
         let is_whole = txns.last().is_some_and(|t| t.zxid == up_to) && log.base <= after;
         if !is_whole {
-            let what = format!(
-                "server {node} is to send ({after}, {up_to}] from a log of {}..{}",
-                log.base,
-                log.last()
-            );
-            self.oracle.fail("logs", what);
+            // Purged since it was decided: the learner has to come again.
+            let (wire, side) = WireId::of(link);
+            self.break_wire_end(wire, side);
+            inputs.push_back(Input::Down(link));
             return;
         }
         for txn in txns {

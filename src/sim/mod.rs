@@ -19,11 +19,15 @@ mod rng;
 mod scenario;
 mod server;
 mod serving;
+#[cfg(test)]
+mod tests;
 mod truth;
 mod workload;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::zab::mistake::{self, Mistake};
 
 pub use checkers::Violation;
 pub use world::Outcome;
@@ -35,6 +39,8 @@ pub struct Options {
     pub servers: Option<usize>,
     /// Every step goes to standard output.
     pub trace: bool,
+    /// The core makes this mistake.
+    pub mistake: Option<Mistake>,
 }
 
 /// Runs one world to its end.
@@ -43,8 +49,10 @@ pub fn run(seed: u64, options: Options) -> Outcome {
     if options.trace {
         println!("seed {seed}: {scenario:?}");
     }
+    mistake::make(options.mistake);
     let mut world = world::World::new(scenario, rng, options.trace);
     let done = catch_unwind(AssertUnwindSafe(|| world.run()));
+    mistake::make(None);
     done.unwrap_or_else(|panic| {
         let what = panic
             .downcast_ref::<String>()

@@ -23,6 +23,8 @@ pub struct Oracle {
     durability: Durability,
     digests: Digests,
     requests: Requests,
+    /// Committed transactions that a disk has given up since the last look.
+    lost: Vec<Zxid>,
     /// The first.
     pub violation: Option<Violation>,
 }
@@ -36,6 +38,7 @@ impl Oracle {
             durability: Durability::default(),
             digests: Digests::default(),
             requests: Requests::default(),
+            lost: Vec::new(),
             violation: None,
         }
     }
@@ -109,7 +112,7 @@ impl Oracle {
     }
 
     pub fn writes(&mut self, node: NodeIx, stable: &Stable, write: &Write, leads: bool) {
-        let verdict = logs::about_to_write(&self.truth, node, stable, write);
+        let verdict = logs::about_to_write(&self.truth, node, stable, write, &mut self.lost);
         self.note(verdict);
         if let Write::CurrentEpoch(epoch) = write {
             if leads {
@@ -118,6 +121,14 @@ impl Oracle {
             let verdict = self
                 .durability
                 .has_initial_history(&self.truth, node, stable, *epoch);
+            self.note(verdict);
+        }
+    }
+
+    /// After a disk wrote: what it gave up a quorum must have.
+    pub fn wrote<'a>(&mut self, voters: impl Iterator<Item = &'a Stable> + Clone) {
+        for zxid in std::mem::take(&mut self.lost) {
+            let verdict = Durability::committed(&self.truth, zxid, voters.clone());
             self.note(verdict);
         }
     }

@@ -76,10 +76,26 @@ pub struct Effects {
 
 #[derive(Debug)]
 enum Waiting {
-    Connect { session: SessionId },
-    Write { xid: i32 },
-    Sync { xid: i32, is_done: bool },
-    Read { xid: i32, op: OpCode, body: Vec<u8> },
+    Connect {
+        session: SessionId,
+    },
+    Write {
+        xid: i32,
+    },
+    Sync {
+        xid: i32,
+        is_done: bool,
+    },
+    /// A leader's own: until its tree has come so far. Others may have applied more than a leader with a slow disk.
+    Catch {
+        xid: i32,
+        up_to: Zxid,
+    },
+    Read {
+        xid: i32,
+        op: OpCode,
+        body: Vec<u8>,
+    },
 }
 
 #[derive(Default)]
@@ -101,6 +117,8 @@ struct LeaderSide {
     pending: Pending,
     last: Zxid,
     owners: BTreeMap<SessionId, Origin>,
+    /// Connections that wait for the tree to come so far.
+    syncs: VecDeque<(Zxid, ConnId)>,
 }
 
 #[derive(Default)]
@@ -142,6 +160,7 @@ impl Serving {
                 pending: Pending::default(),
                 last: Zxid::new(epoch, 0),
                 owners: BTreeMap::new(),
+                syncs: VecDeque::new(),
             }))
         } else {
             Side::Learner(LearnerSide::default())
@@ -194,11 +213,17 @@ impl Serving {
 
     fn operation(&mut self, cx: &Context<'_>, conn: ConnId, ask: Ask<'_>, fx: &mut Effects) {
         let Ask { xid, op, body, .. } = ask;
-        let leads = matches!(self.side, Side::Leader(_));
-        let waiting = if op == OpCode::SYNC && !leads {
-            Waiting::Sync {
-                xid,
-                is_done: false,
+        let waiting = if op == OpCode::SYNC {
+            match &mut self.side {
+                Side::Learner(_) => Waiting::Sync {
+                    xid,
+                    is_done: false,
+                },
+                Side::Leader(leader) => {
+                    let up_to = leader.last;
+                    leader.syncs.push_back((up_to, conn));
+                    Waiting::Catch { xid, up_to }
+                }
             }
         } else if ops::route(op) == ops::Route::Write {
             Waiting::Write { xid }
@@ -209,7 +234,7 @@ impl Serving {
                 body: body.to_vec(),
             }
         };
-        let goes_on = matches!(waiting, Waiting::Read { .. });
+        let goes_on = matches!(waiting, Waiting::Read { .. } | Waiting::Catch { .. });
         if let Some(state) = self.conns.get_mut(&conn) {
             state.queue.push_back(waiting);
             state.is_closing = op == OpCode::CLOSE_SESSION;
@@ -609,12 +634,24 @@ impl Serving {
                 )),
                 _ => {}
             }
-            let cx = Context {
-                tree,
-                rules,
-                now_ms,
-                wall_ms,
-            };
+        }
+        let cx = Context {
+            tree,
+            rules,
+            now_ms,
+            wall_ms,
+        };
+        if let Some(conn) = conn {
+            self.drain(&cx, conn, fx);
+        }
+        while let Side::Leader(leader) = &mut self.side
+            && let Some((_, conn)) = leader
+                .syncs
+                .front()
+                .copied()
+                .filter(|(at, _)| at.0 <= header.zxid)
+        {
+            leader.syncs.pop_front();
             self.drain(&cx, conn, fx);
         }
         if header.op == OpCode::CLOSE_SESSION
@@ -641,6 +678,9 @@ impl Serving {
         while let Some(state) = self.conns.get_mut(&conn) {
             match state.queue.front() {
                 Some(Waiting::Read { .. } | Waiting::Sync { is_done: true, .. }) => {}
+                // Nothing was prepared yet in this epoch, or all of it is there.
+                Some(Waiting::Catch { up_to, .. })
+                    if up_to.counter() == 0 || *up_to <= cx.tree.last_zxid() => {}
                 _ => break,
             }
             let session = state.session.unwrap_or_default();
@@ -654,7 +694,7 @@ impl Serving {
                     };
                     self.read(cx, conn, ask, fx);
                 }
-                Some(Waiting::Sync { xid, .. }) => fx.answers.push((
+                Some(Waiting::Sync { xid, .. } | Waiting::Catch { xid, .. }) => fx.answers.push((
                     conn,
                     Answer::Reply {
                         xid,

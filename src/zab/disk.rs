@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use crate::ids::{Epoch, LinkId, Zxid};
 
+use super::mistake::{Mistake, makes};
 use super::{Durable, LogShape, Mark, Output, Txn, Write};
 
 #[derive(Debug)]
@@ -163,7 +164,10 @@ impl Disk {
     }
 
     fn deliver(&mut self, out: &mut Vec<Output>) {
-        let to = self.committed.min(self.durable);
+        let mut to = self.committed.min(self.durable);
+        if makes(Mistake::UncommittedDelivered) {
+            to = self.durable;
+        }
         if to > self.delivered {
             self.delivered = to;
             out.push(Output::Deliver(to));

@@ -10,6 +10,7 @@ use crate::proto::quorum::{PacketKind, QuorumPacket};
 
 use super::Output;
 use super::learner::{next_committed, take, txn_of};
+use super::mistake::{Mistake, makes};
 use super::role::{Ctx, End, SyncAnswers, pop_if, reconfig_of, simple};
 
 #[derive(Debug)]
@@ -35,7 +36,10 @@ impl Follower {
 
     /// Acknowledges one by one, because the original's leaders count them one by one.
     pub(super) fn persisted(&mut self, link: LinkId, ctx: &mut Ctx<'_>) {
-        let durable = ctx.disk.durable();
+        let mut durable = ctx.disk.durable();
+        if makes(Mistake::AckBeforeDurable) {
+            durable = ctx.disk.log().last();
+        }
         while let Some(zxid) = pop_if(&mut self.unacked, |zxid| *zxid <= durable) {
             ctx.send(link, simple(PacketKind::ACK, zxid));
         }

@@ -19,6 +19,7 @@ use crate::proto::quorum::{LearnerInfo, PROTOCOL_VERSION, PacketKind, QuorumPack
 
 use super::configs::stays;
 use super::learner_link::{LearnerLink, Phase as LinkPhase};
+use super::mistake::{Mistake, makes};
 use super::peer::ReconfigRefused;
 use super::proposals::Proposals;
 use super::quorum::Quorum;
@@ -71,7 +72,10 @@ impl Leader {
     /// `floor` is the highest epoch that anybody is known to have accepted.
     pub(super) fn new(floor: Epoch, ctx: &mut Ctx<'_>) -> Leader {
         let id = ctx.config.id;
-        let history = ctx.disk.log().last();
+        let mut history = ctx.disk.log().last();
+        if makes(Mistake::LeaderForgetsTail) {
+            history = ctx.disk.delivered();
+        }
         let own = BTreeSet::from([id]);
         Leader {
             id,
@@ -243,7 +247,10 @@ impl Leader {
             learner.is_observer = is_observer;
             learner.phase = LinkPhase::Greeted;
         }
-        if self.phase == Phase::CollectingEpochs {
+        if self.phase == Phase::CollectingEpochs && makes(Mistake::EpochReused) {
+            self.epoch = Epoch(ctx.disk.current_epoch().0 + 1);
+            self.epochs_from.insert(server);
+        } else if self.phase == Phase::CollectingEpochs {
             self.epoch = self.epoch.max(Epoch(accepted.0 + 1));
             if !is_observer {
                 self.epochs_from.insert(server);
@@ -316,7 +323,10 @@ impl Leader {
     /// Sends all that the learner lacks, as committed even where no quorum has it yet: what is sent so is durable there
     /// when NEWLEADER is acknowledged (ZOOKEEPER-3911), and NEWLEADER comes behind all of it (ZOOKEEPER-3104).
     fn begin_sync(&mut self, link: LinkId, zxid: Zxid, ctx: &mut Ctx<'_>) {
-        let (readable, end) = (self.readable(ctx), self.proposals.committed());
+        let (readable, mut end) = (self.readable(ctx), self.proposals.committed());
+        if makes(Mistake::EndOfOwnDisk) {
+            end = readable;
+        }
         let plan = plan_sync(zxid, ctx.disk.log(), end, ctx.config.history_sent_max);
         tracing::info!(link = link.0, %zxid, %end, ?plan, "a learner is brought up to date");
         let after = match plan {
@@ -337,9 +347,11 @@ impl Leader {
             }
         };
         if after < readable {
+            let first = ctx.disk.log().successor(after);
+            let skipped = first.filter(|_| makes(Mistake::DiffSkipsOne));
             ctx.out.push(Output::SendHistory {
                 link,
-                after,
+                after: skipped.unwrap_or(after),
                 up_to: readable,
                 form: HistoryForm::Committed,
             });
@@ -562,7 +574,10 @@ impl Leader {
                 self.enter(Phase::EnteringEpoch, ctx);
                 ctx.disk.write(Write::CurrentEpoch(self.epoch), ctx.out);
             }
-            Phase::Synchronising if ctx.configs.met(|id| self.history_at.contains(&id)) => {
+            Phase::Synchronising
+                if makes(Mistake::LeadsAlone)
+                    || ctx.configs.met(|id| self.history_at.contains(&id)) =>
+            {
                 self.activate(ctx);
             }
             _ => {}
@@ -639,7 +654,10 @@ impl Leader {
                 true => Some(ctx.disk.durable()),
                 false => self.acked(id),
             };
-            let of_committed = ctx.configs.quorum().horizon(reached).flatten();
+            let mut of_committed = ctx.configs.quorum().horizon(reached).flatten();
+            if makes(Mistake::CommitWithoutQuorum) {
+                of_committed = Some(ctx.disk.durable());
+            }
             let Some(mut to) = of_committed.map(|to| to.min(self.proposals.last())) else {
                 return;
             };

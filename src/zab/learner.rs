@@ -19,6 +19,7 @@ use crate::proto::quorum::{LearnerInfo, PROTOCOL_VERSION, PacketKind, QuorumPack
 
 use super::configs::stays;
 use super::follower::Follower;
+use super::mistake::{Mistake, makes};
 use super::observer::Observer;
 use super::role::{Ctx, End, membership, packet_out_of_place, reconfig_of, simple};
 use super::{Mark, Output, Timestamp, Txn, Write};
@@ -210,7 +211,7 @@ impl Learner {
             Phase::Greeting => self.leader_info(link, &packet, ctx),
             Phase::Asking(epoch) => {
                 let epoch = *epoch;
-                self.phase = begin_sync(epoch, self.wants_snapshot, &packet, ctx)?;
+                self.phase = begin_sync(link, epoch, self.wants_snapshot, &packet, ctx)?;
                 Ok(())
             }
             Phase::Syncing(_) | Phase::Entering(_) | Phase::Acknowledged(_) => {
@@ -246,6 +247,13 @@ impl Learner {
         if epoch > accepted {
             self.phase = Phase::Promising(epoch);
             ctx.disk.write(Write::AcceptedEpoch(epoch), ctx.out);
+            if makes(Mistake::PromiseBeforeDurable) {
+                let current = ctx.disk.current_epoch().0 as i32;
+                self.ack_epoch(link, epoch, current, ctx);
+            }
+        } else if makes(Mistake::PromiseTwice) {
+            let current = ctx.disk.current_epoch().0 as i32;
+            self.ack_epoch(link, epoch, current, ctx);
         } else {
             // Promised before, maybe to another one: this does not count for the leader.
             self.ack_epoch(link, epoch, -1, ctx);
@@ -376,7 +384,7 @@ impl Learner {
             PacketKind::COMMITANDACTIVATE | PacketKind::INFORMANDACTIVATE => {
                 return End::look("the ensemble changed while I joined it");
             }
-            PacketKind::NEWLEADER => return self.new_leader(&packet, ctx),
+            PacketKind::NEWLEADER => return self.new_leader(link, &packet, ctx),
             PacketKind::UPTODATE => return self.up_to_date(link, ctx),
             _ => Ok(()),
         };
@@ -391,7 +399,12 @@ impl Learner {
         })
     }
 
-    fn new_leader(&mut self, packet: &QuorumPacket, ctx: &mut Ctx<'_>) -> Result<(), End> {
+    fn new_leader(
+        &mut self,
+        link: LinkId,
+        packet: &QuorumPacket,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), End> {
         let Phase::Syncing(sync) = &mut self.phase else {
             return packet_out_of_place(packet, "NEWLEADER was there");
         };
@@ -410,6 +423,11 @@ impl Learner {
         let epoch = sync.epoch;
         ctx.disk.write(Write::CurrentEpoch(epoch), ctx.out);
         let sync = std::mem::replace(sync, Sync::new(epoch, Zxid::ZERO));
+        if makes(Mistake::JoinBeforeDurable) {
+            ctx.send(link, simple(PacketKind::ACK, Zxid::new(epoch, 0)));
+            self.phase = Phase::Acknowledged(sync);
+            return Ok(());
+        }
         self.phase = Phase::Entering(sync);
         Ok(())
     }
@@ -484,6 +502,7 @@ impl Sync {
 
 /// The leader's answer to ACKEPOCH.
 fn begin_sync(
+    link: LinkId,
     epoch: Epoch,
     wants_snapshot: bool,
     packet: &QuorumPacket,
@@ -492,12 +511,16 @@ fn begin_sync(
     let zxid = Zxid(packet.zxid);
     let last = ctx.disk.log().last();
     match packet.kind {
+        PacketKind::SNAP if makes(Mistake::SnapshotInPart) => {
+            ctx.disk.install(link, zxid, ctx.out);
+            return Ok(Phase::Syncing(Sync::new(epoch, zxid)));
+        }
         PacketKind::SNAP => return Ok(Phase::Receiving(epoch, zxid)),
         PacketKind::DIFF | PacketKind::TRUNC if wants_snapshot => {
             return End::look("a snapshot was asked for and did not come");
         }
         PacketKind::DIFF => {}
-        PacketKind::TRUNC if zxid == last => {}
+        PacketKind::TRUNC if zxid == last || makes(Mistake::TruncIgnored) => {}
         PacketKind::TRUNC if zxid >= ctx.disk.delivered() && ctx.disk.log().contains(zxid) => {
             ctx.disk.write(Write::Cut(zxid), ctx.out);
         }
@@ -505,6 +528,9 @@ fn begin_sync(
             return Err(End::Resync(format!("the log cannot be cut at {zxid}")));
         }
         _ => return packet_out_of_place(packet, "waiting for DIFF, TRUNC or SNAP"),
+    }
+    if makes(Mistake::EpochBeforeHistory) {
+        ctx.disk.write(Write::CurrentEpoch(epoch), ctx.out);
     }
     // What is left is the leader's too; it is committed when UPTODATE says so.
     Ok(Phase::Syncing(Sync::new(epoch, ctx.disk.log().last())))
@@ -525,7 +551,7 @@ pub(super) fn txn_of(packet: &QuorumPacket) -> Result<Txn, End> {
 pub(super) fn take(txn: Txn, ctx: &mut Ctx<'_>) -> Result<(), String> {
     let log = ctx.disk.log();
     let (last, next) = (log.last(), txn.zxid);
-    if log.continues_with(next) {
+    if log.continues_with(next) || (makes(Mistake::HoleAccepted) && next > last) {
         ctx.disk.append(vec![txn], ctx.out);
         return Ok(());
     }

@@ -18,6 +18,7 @@ mod leader;
 mod learner;
 mod learner_link;
 pub mod log_shape;
+pub mod mistake;
 mod observer;
 pub mod peer;
 mod proposals;

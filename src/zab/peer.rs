@@ -15,6 +15,7 @@ use super::disk::Disk;
 use super::election::{Candidacy, Election, ElectionSettings, Outcome};
 use super::leader::Leader;
 use super::learner::Learner;
+use super::mistake::{Mistake, makes};
 use super::role::{Ctx, End};
 use super::vote::Vote;
 use super::{
@@ -469,6 +470,7 @@ fn candidacy(disk: &Disk) -> Candidacy {
     Candidacy {
         zxid: match disk.may_have_lost_data() {
             true => Vote::LOST_DATA,
+            false if makes(Mistake::VoteOfTheTree) => disk.delivered(),
             false => disk.log().last(),
         },
         current_epoch: disk.current_epoch(),

@@ -12,6 +12,7 @@ use crate::proto::txn::{SetDataTxn, TxnHeader};
 
 use super::configs::Configs;
 use super::disk::Disk;
+use super::mistake::{Mistake, makes};
 use super::{Output, PeerConfig, Timestamp, Txn};
 
 /// What outlives a role, lent to it for a step.
@@ -97,7 +98,8 @@ impl SyncAnswers {
 
     pub(super) fn release(&mut self, link: LinkId, ctx: &mut Ctx<'_>) {
         let delivered = ctx.disk.delivered();
-        while let Some((_, packet)) = pop_if(&mut self.waiting, |(after, _)| *after <= delivered) {
+        let is_due = |after: Zxid| after <= delivered || makes(Mistake::SyncOvertakes);
+        while let Some((_, packet)) = pop_if(&mut self.waiting, |(after, _)| is_due(*after)) {
             ctx.out.push(Output::Upward(link, packet));
         }
     }

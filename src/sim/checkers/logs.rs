@@ -1,5 +1,5 @@
-//! What a server asks its disk to write: a log without holes in which every transaction is one that was proposed,
-//! epochs that only rise, and no committed transaction cut away.
+//! What a server asks its disk to write: a log without holes in which every transaction is one that was proposed, and
+//! epochs that only rise. A committed transaction may be cut away only where a quorum has it still.
 
 use super::{Verdict, violated};
 use crate::ids::Zxid;
@@ -11,7 +11,14 @@ use crate::zab::Txn;
 const NAME: &str = "logs";
 
 /// Before `write` is done. `log_last` and the rest of `stable` are what the earlier writes left.
-pub fn about_to_write(truth: &Truth, node: NodeIx, stable: &Stable, write: &Write) -> Verdict {
+/// Committed transactions that it takes away go to `lost`.
+pub fn about_to_write(
+    truth: &Truth,
+    node: NodeIx,
+    stable: &Stable,
+    write: &Write,
+    lost: &mut Vec<Zxid>,
+) -> Verdict {
     match write {
         Write::AcceptedEpoch(epoch) if *epoch < stable.accepted => violated(
             NAME,
@@ -30,7 +37,10 @@ pub fn about_to_write(truth: &Truth, node: NodeIx, stable: &Stable, write: &Writ
             )
         }
         Write::Append(txns) => continues(truth, node, stable, stable.log.last(), txns),
-        Write::Cut(zxid) => keeps_committed(truth, node, stable, *zxid),
+        Write::Cut(zxid) => {
+            committed_above(truth, stable, *zxid, lost);
+            Ok(())
+        }
         Write::Install(image) => {
             if image.zxid.counter() != 0 && truth.at(image.zxid).is_none() {
                 violated(
@@ -41,7 +51,8 @@ pub fn about_to_write(truth: &Truth, node: NodeIx, stable: &Stable, write: &Writ
                     ),
                 )?;
             }
-            keeps_committed(truth, node, stable, image.zxid)
+            committed_above(truth, stable, image.zxid, lost);
+            Ok(())
         }
         _ => Ok(()),
     }
@@ -90,18 +101,10 @@ fn continues(
     Ok(())
 }
 
-/// Everything above `zxid` goes: none of it may be committed.
-fn keeps_committed(truth: &Truth, node: NodeIx, stable: &Stable, zxid: Zxid) -> Verdict {
+fn committed_above(truth: &Truth, stable: &Stable, zxid: Zxid, lost: &mut Vec<Zxid>) {
     for txn in stable.log.txns.iter().skip(stable.log.after(zxid)) {
         if truth.at(txn.zxid).is_some_and(|c| c.bytes == txn.bytes) {
-            return violated(
-                NAME,
-                format!(
-                    "server {node}: {} is committed and was cut away, to {zxid}",
-                    txn.zxid
-                ),
-            );
+            lost.push(txn.zxid);
         }
     }
-    Ok(())
 }

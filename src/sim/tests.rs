@@ -1,0 +1,60 @@
+//! The simulator against itself: the same seed is the same run, the core as it is passes, and each mistake of the past
+//! that is made on purpose is noticed.
+
+use super::{Options, run};
+use crate::zab::mistake::Mistake;
+
+/// Seeds that the core failed once, whatever was wrong then.
+const ONCE_FAILED: &[(u64, &str)] = &[
+    (
+        653,
+        "a snapshot older than the own log took acknowledged transactions away",
+    ),
+    (
+        532,
+        "a leader with a slow disk cut what others had committed",
+    ),
+    (
+        1723,
+        "a leader answered its own clients' sync from a tree behind a slow disk",
+    ),
+    (4396, "the log was purged below what was to be sent"),
+    (
+        11390,
+        "a follower was cut that had more than was committed then",
+    ),
+];
+
+/// A mistake is noticed within so many seeds.
+const SEEDS_MAX: u64 = 1500;
+
+#[test]
+fn a_seed_is_the_same_run_every_time() {
+    for seed in [1, 77, 4711] {
+        let (a, b) = (run(seed, Options::default()), run(seed, Options::default()));
+        let figures = |o: &super::Outcome| (o.events, o.committed, o.epochs, o.violation.clone());
+        assert_eq!(figures(&a), figures(&b));
+        assert!(a.committed > 0, "seed {seed} did nothing");
+    }
+}
+
+#[test]
+fn seeds_that_failed_once_pass() {
+    for (seed, why) in ONCE_FAILED {
+        let violation = run(*seed, Options::default()).violation;
+        assert_eq!(violation, None, "seed {seed}: {why}");
+    }
+}
+
+#[test]
+fn every_mistake_of_the_past_is_noticed() {
+    std::panic::set_hook(Box::new(|_| {}));
+    for mistake in Mistake::ALL {
+        let options = Options {
+            mistake: Some(*mistake),
+            ..Options::default()
+        };
+        let noticed = (0..SEEDS_MAX).find(|seed| run(*seed, options).violation.is_some());
+        assert!(noticed.is_some(), "{mistake:?} goes unnoticed");
+    }
+}
