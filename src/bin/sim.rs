@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use ferrokeeper::sim::{self, Options};
+use ferrokeeper::sim::{self, Options, Slip};
 use ferrokeeper::zab::mistake::Mistake;
 
 #[derive(Parser)]
@@ -46,28 +46,38 @@ fn range(text: &str) -> Result<(u64, u64), String> {
 /// Which seed is the first that notices each mistake, and how.
 fn bite(seeds: Range<u64>) -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
-    let mut missed = 0;
-    for mistake in Mistake::ALL {
+    let mistakes = Mistake::ALL.iter().map(|mistake| {
         let options = Options {
             mistake: Some(*mistake),
             ..Options::default()
         };
+        (format!("{mistake:?}"), options)
+    });
+    let slips = Slip::ALL.iter().map(|slip| {
+        let options = Options {
+            slip: Some(*slip),
+            ..Options::default()
+        };
+        (format!("{slip:?}"), options)
+    });
+    let (mut passed, mut missed) = (0, 0);
+    for (name, options) in mistakes.chain(slips) {
         let caught = seeds.clone().find_map(|seed| {
             let violation = sim::run(seed, options).violation?;
             Some((seed, violation))
         });
         match caught {
-            Some((seed, violation)) => println!("{mistake:?}: seed {seed}: {violation}"),
+            Some((seed, violation)) => {
+                passed += 1;
+                println!("{name}: seed {seed}: {violation}");
+            }
             None => {
                 missed += 1;
-                println!("{mistake:?}: nobody noticed");
+                println!("{name}: nobody noticed");
             }
         }
     }
-    println!(
-        "mistakes: {} passed, {missed} failed",
-        Mistake::ALL.len() - missed
-    );
+    println!("mistakes: {passed} passed, {missed} failed");
     if missed == 0 {
         ExitCode::SUCCESS
     } else {
@@ -99,6 +109,7 @@ fn main() -> ExitCode {
         servers: args.servers,
         trace: args.trace,
         mistake,
+        slip: None,
     };
     // A panic is a failure like others; its place is of use with a trace.
     if !args.trace && args.seed.is_none() {

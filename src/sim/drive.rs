@@ -10,7 +10,8 @@ use super::disk;
 use super::image::Image;
 use super::network::{NodeIx, Payload, Side, WireId};
 use super::server::{Dial, Process};
-use super::serving::{Context, Effects, Serving};
+use super::serving::{Answer, Context, Effects, Serving};
+use super::slips::{Slip, makes};
 use super::workload::MS;
 use super::world::{Event, Phase, World};
 use crate::ids::{LinkId, ServerId, Zxid};
@@ -572,7 +573,11 @@ impl World {
 
     /// What serving clients led to.
     pub fn carry_out(&mut self, node: NodeIx, fx: Effects) {
-        for (conn, answer) in fx.answers {
+        let mut answers = fx.answers;
+        if makes(Slip::EventsLate) {
+            answers.sort_by_key(|(_, answer)| matches!(answer, Answer::Event { .. }));
+        }
+        for (conn, answer) in answers {
             self.answer(conn, answer);
         }
         for conn in fx.closed {

@@ -90,7 +90,7 @@ impl World {
             }
             6 => {
                 let node = self.victim();
-                let long = self.rng.between(50, 1500) * MS;
+                let long = self.rng.between(50, 3000) * MS;
                 self.trace(|| format!("slow disk at server {node}"));
                 self.servers[node].slow_disk_until = self.now + long;
             }

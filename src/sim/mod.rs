@@ -19,6 +19,7 @@ mod rng;
 mod scenario;
 mod server;
 mod serving;
+mod slips;
 #[cfg(test)]
 mod tests;
 mod truth;
@@ -30,6 +31,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::zab::mistake::{self, Mistake};
 
 pub use checkers::Violation;
+pub use slips::Slip;
 pub use world::Outcome;
 
 /// What to run besides the seed.
@@ -41,6 +43,8 @@ pub struct Options {
     pub trace: bool,
     /// The core makes this mistake.
     pub mistake: Option<Mistake>,
+    /// The servers make this one towards their clients.
+    pub slip: Option<Slip>,
 }
 
 /// Runs one world to its end.
@@ -50,9 +54,11 @@ pub fn run(seed: u64, options: Options) -> Outcome {
         println!("seed {seed}: {scenario:?}");
     }
     mistake::make(options.mistake);
+    slips::make(options.slip);
     let mut world = world::World::new(scenario, rng, options.trace);
     let done = catch_unwind(AssertUnwindSafe(|| world.run()));
     mistake::make(None);
+    slips::make(None);
     done.unwrap_or_else(|panic| {
         let what = panic
             .downcast_ref::<String>()

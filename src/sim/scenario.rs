@@ -91,7 +91,7 @@ impl Scenario {
         let scenario = Scenario {
             voters,
             observers,
-            clients: rng.between(2, 4) as usize,
+            clients: rng.between(2, 5) as usize,
             busy: rng.between(200, 800),
             tick_ms: 200,
             init_limit: 10,
@@ -105,7 +105,7 @@ impl Scenario {
             fsync_fails: if rng.chance(300) { 3 } else { 0 },
             clock_skew_ppm: rng.below(30_000),
             checkpoint: rng.between(5, 60),
-            retain_max: rng.between(0, 60) as usize,
+            retain_max: rng.between(0, 80) as usize,
             history_sent_max: rng.between(5, 200),
         };
         (scenario, rng)

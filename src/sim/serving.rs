@@ -13,6 +13,7 @@ use crate::proto::client::{ReplyHeader, WatcherEvent};
 use crate::proto::quorum::{ForwardedRequest, PacketKind, QuorumPacket, Revalidated, Touch};
 use crate::proto::{ErrorCode, EventType, OpCode};
 use crate::session::Sessions;
+use crate::sim::slips::{Slip, makes};
 use crate::sim::truth;
 use crate::tree::Tree;
 use crate::tree::watch::{Table, Watches};
@@ -153,7 +154,8 @@ impl Serving {
     ) -> Serving {
         let sessions = Sessions::new(tick_ms, id.0 as u8, now_ms);
         let side = if leads {
-            for (session, timeout_ms) in tree.sessions() {
+            let known = tree.sessions().filter(|_| !makes(Slip::SessionsForgotten));
+            for (session, timeout_ms) in known {
                 sessions.track(session, timeout_ms, now_ms);
             }
             Side::Leader(Box::new(LeaderSide {
@@ -236,7 +238,11 @@ impl Serving {
         };
         let goes_on = matches!(waiting, Waiting::Read { .. } | Waiting::Catch { .. });
         if let Some(state) = self.conns.get_mut(&conn) {
-            state.queue.push_back(waiting);
+            if goes_on && makes(Slip::ReadOvertakesWrite) {
+                state.queue.push_front(waiting);
+            } else {
+                state.queue.push_back(waiting);
+            }
             state.is_closing = op == OpCode::CLOSE_SESSION;
         }
         if goes_on {
@@ -263,7 +269,7 @@ impl Serving {
         last_zxid: Zxid,
         fx: &mut Effects,
     ) {
-        if last_zxid > cx.tree.last_zxid() {
+        if last_zxid > cx.tree.last_zxid() && !makes(Slip::WelcomeFromTheFuture) {
             // The client has seen more than this server: it has to find another.
             fx.closed.push(conn);
             return;
@@ -359,6 +365,7 @@ impl Serving {
                     self.sessions.touch(&session, now_ms);
                 }
             }
+            Side::Learner(_) if makes(Slip::TouchesLost) => {}
             Side::Learner(learner) => {
                 learner.touched.insert(session, timeout_ms);
             }
@@ -680,7 +687,9 @@ impl Serving {
                 Some(Waiting::Read { .. } | Waiting::Sync { is_done: true, .. }) => {}
                 // Nothing was prepared yet in this epoch, or all of it is there.
                 Some(Waiting::Catch { up_to, .. })
-                    if up_to.counter() == 0 || *up_to <= cx.tree.last_zxid() => {}
+                    if up_to.counter() == 0
+                        || *up_to <= cx.tree.last_zxid()
+                        || makes(Slip::SyncIsARead) => {}
                 _ => break,
             }
             let session = state.session.unwrap_or_default();
@@ -725,7 +734,9 @@ impl Serving {
         if error != ErrorCode::OK {
             out.clear();
         }
-        put_events(conn, &events, fx);
+        if !makes(Slip::WatchesLeftBehind) {
+            put_events(conn, &events, fx);
+        }
         fx.answers.push((
             conn,
             Answer::Reply {

@@ -1,7 +1,7 @@
 //! The simulator against itself: the same seed is the same run, the core as it is passes, and each mistake of the past
 //! that is made on purpose is noticed.
 
-use super::{Options, run};
+use super::{Options, Slip, run};
 use crate::zab::mistake::Mistake;
 
 /// Seeds that the core failed once, whatever was wrong then.
@@ -43,6 +43,19 @@ fn seeds_that_failed_once_pass() {
     for (seed, why) in ONCE_FAILED {
         let violation = run(*seed, Options::default()).violation;
         assert_eq!(violation, None, "seed {seed}: {why}");
+    }
+}
+
+#[test]
+fn what_clients_are_told_wrong_is_noticed() {
+    std::panic::set_hook(Box::new(|_| {}));
+    for slip in Slip::ALL {
+        let options = Options {
+            slip: Some(*slip),
+            ..Options::default()
+        };
+        let noticed = (0..SEEDS_MAX).find(|seed| run(*seed, options).violation.is_some());
+        assert!(noticed.is_some(), "{slip:?} goes unnoticed");
     }
 }
 

@@ -269,11 +269,11 @@ impl Client {
             acts.push(Act::Send(Request::Ping));
         }
         // Now and then a client prefers another server.
-        if self.rng.chance(4) {
+        if self.rng.chance(3) {
             self.drop_link(acts);
             return now + self.rng.between(1, 30) * MS;
         }
-        now + self.rng.between(5, 120) * MS
+        now + self.rng.between(3, 60) * MS
     }
 
     fn send(&mut self, what: What, op: OpCode, body: Vec<u8>, now: Time, acts: &mut Vec<Act>) {

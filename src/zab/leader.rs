@@ -323,10 +323,7 @@ impl Leader {
     /// Sends all that the learner lacks, as committed even where no quorum has it yet: what is sent so is durable there
     /// when NEWLEADER is acknowledged (ZOOKEEPER-3911), and NEWLEADER comes behind all of it (ZOOKEEPER-3104).
     fn begin_sync(&mut self, link: LinkId, zxid: Zxid, ctx: &mut Ctx<'_>) {
-        let (readable, mut end) = (self.readable(ctx), self.proposals.committed());
-        if makes(Mistake::EndOfOwnDisk) {
-            end = readable;
-        }
+        let (readable, end) = (self.readable(ctx), self.proposals.committed());
         let plan = plan_sync(zxid, ctx.disk.log(), end, ctx.config.history_sent_max);
         tracing::info!(link = link.0, %zxid, %end, ?plan, "a learner is brought up to date");
         let after = match plan {

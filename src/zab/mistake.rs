@@ -18,8 +18,6 @@ pub enum Mistake {
     EpochReused,
     /// A DIFF leaves out its first transaction (2846, 4925).
     DiffSkipsOne,
-    /// A learner logs what does not continue its log (2846).
-    HoleAccepted,
     /// What is durable on the leader's disk is committed.
     CommitWithoutQuorum,
     /// What is durable is delivered, committed or not (4882).
@@ -34,8 +32,6 @@ pub enum Mistake {
     SnapshotInPart,
     /// The leader serves when its own disk has its history, whoever follows.
     LeadsAlone,
-    /// A leader plans with what is on its own disk, and has committed followers cut.
-    EndOfOwnDisk,
     /// The answer to a sync overtakes the transactions that it stands for.
     SyncOvertakes,
 }
@@ -49,7 +45,6 @@ impl Mistake {
         Mistake::PromiseTwice,
         Mistake::EpochReused,
         Mistake::DiffSkipsOne,
-        Mistake::HoleAccepted,
         Mistake::CommitWithoutQuorum,
         Mistake::UncommittedDelivered,
         Mistake::LeaderForgetsTail,
@@ -57,7 +52,6 @@ impl Mistake {
         Mistake::TruncIgnored,
         Mistake::SnapshotInPart,
         Mistake::LeadsAlone,
-        Mistake::EndOfOwnDisk,
         Mistake::SyncOvertakes,
     ];
 }
