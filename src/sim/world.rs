@@ -289,7 +289,7 @@ impl World {
             }
             Phase::Recovery => {
                 let waiting = self.clients.iter().find_map(|c| match c.role {
-                    Role::Probe(server) if !c.is_done => {
+                    Role::Probe(server) if !c.is_done && !self.is_out(server) => {
                         Some(format!("no write through server {server}"))
                     }
                     _ => None,
@@ -350,9 +350,18 @@ impl World {
         self.clients.iter().all(|c| c.is_done)
             && self.oracle.truth.tree.sessions().next().is_none()
             && self.servers.iter().enumerate().all(|(node, server)| {
-                self.oracle.delivery.position(node) == self.oracle.truth.committed.len()
-                    && server.process.as_ref().is_some_and(|p| p.serving.is_some())
+                let has_all =
+                    self.oracle.delivery.position(node) == self.oracle.truth.committed.len();
+                let serves = server.process.as_ref().is_some_and(|p| p.serving.is_some());
+                (has_all && serves) || self.is_out(node)
             })
+    }
+
+    /// A server that promised an epoch later than the one that the others are in cannot join them before their next
+    /// election: so it is with the original.
+    fn is_out(&self, node: NodeIx) -> bool {
+        let newest = self.oracle.leadership.newest();
+        newest.is_some_and(|epoch| self.servers[node].disk.stable.accepted > epoch)
     }
 
     fn unquiet(&self) -> String {
