@@ -71,13 +71,21 @@ pub(super) struct SnapshotPieces {
     writer: Option<SnapshotWriter>,
     piece: Vec<u8>,
     rest: Option<History>,
+    /// Called when all is made.
+    done: Box<dyn Fn() + Send>,
 }
 
-pub(super) fn snapshot(pipeline: Arc<Pipeline>, log: LogHandle, up_to: Zxid) -> SnapshotPieces {
+pub(super) fn snapshot(
+    pipeline: Arc<Pipeline>,
+    log: LogHandle,
+    up_to: Zxid,
+    done: Box<dyn Fn() + Send>,
+) -> SnapshotPieces {
     SnapshotPieces {
         pipeline,
         log,
         up_to,
+        done,
         writer: None,
         piece: Vec::new(),
         rest: None,
@@ -86,9 +94,19 @@ pub(super) fn snapshot(pipeline: Arc<Pipeline>, log: LogHandle, up_to: Zxid) -> 
 
 impl Pieces for SnapshotPieces {
     fn next(&mut self, out: &mut BytesMut) -> io::Result<bool> {
-        if let Some(rest) = &mut self.rest {
-            return rest.next(out);
+        let more = match &mut self.rest {
+            Some(rest) => rest.next(out)?,
+            None => self.next_of_tree(out),
+        };
+        if !more {
+            (self.done)();
         }
+        Ok(more)
+    }
+}
+
+impl SnapshotPieces {
+    fn next_of_tree(&mut self, out: &mut BytesMut) -> bool {
         // Held for one piece: writers wait for no more than that.
         let tree = self.pipeline.tree();
         let writer = self.writer.get_or_insert_with(|| {
@@ -100,7 +118,7 @@ impl Pieces for SnapshotPieces {
         let more = writer.fill(&tree, PIECE_BYTES / 4, &mut self.piece);
         out.extend_from_slice(&self.piece);
         if more {
-            return Ok(true);
+            return true;
         }
         let is_behind = writer.zxid() < self.up_to;
         if is_behind {
@@ -111,6 +129,6 @@ impl Pieces for SnapshotPieces {
                 HistoryForm::Committed,
             ));
         }
-        Ok(is_behind)
+        is_behind
     }
 }

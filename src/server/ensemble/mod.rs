@@ -201,7 +201,10 @@ impl Member {
             }
             Output::SendSnapshot { link, up_to } => {
                 let (pipeline, log) = (self.pipeline.clone(), self.log.clone());
-                self.send_long(core, link, Box::new(long::snapshot(pipeline, log, up_to)));
+                let member = self.clone();
+                let done = Box::new(move || member.input(Input::SnapshotSent(link)));
+                let pieces = long::snapshot(pipeline, log, up_to, done);
+                self.send_long(core, link, Box::new(pieces));
             }
             // What prep made is in the hands of who writes it, and waits for this word.
             Output::Persist(Write::Append(_)) if core.proposing => core.accepted = true,
