@@ -84,3 +84,33 @@ async fn empty(outbox: Arc<Outbox>) {
         clients.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn connections_go_round_and_end_with_the_threads() {
+        let (loops, threads) = Loops::start(2).unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        for _ in 0..4 {
+            let tell = tell.clone();
+            loops.serve(|_| async move {
+                let name = std::thread::current().name().unwrap().to_owned();
+                tell.send(name).unwrap();
+                std::future::pending().await
+            });
+        }
+        drop(tell);
+        let mut names: Vec<String> = told.iter().take(4).collect();
+        names.sort();
+        assert_eq!(names, ["net-0", "net-0", "net-1", "net-1"]);
+        loops.stop();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert!(told.recv().is_err(), "their tasks are dropped");
+    }
+}

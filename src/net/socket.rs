@@ -104,3 +104,74 @@ impl Sink for Output {
         let _ = self.0.shutdown(Shutdown::Write);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::cell::Cell;
+    use std::future::poll_fn;
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    fn pair() -> (Raw, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let other = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let raw = Raw::from(listener.accept().unwrap().0);
+        raw.set_nonblocking(true).unwrap();
+        (raw, other)
+    }
+
+    fn run<T>(task: impl Future<Output = T>) -> T {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_all().build().unwrap().block_on(task)
+    }
+
+    #[test]
+    fn what_found_no_room_is_sent_when_there_is_some() {
+        let (raw, mut other) = pair();
+        let bytes = vec![7; 16 << 20];
+        let sent = Cell::new(0);
+        let received = run(async {
+            let mut socket = Socket::new(raw).unwrap();
+            let output = socket.output();
+            let send = || {
+                while let Ok(n @ 1..) = output.try_send(&bytes[sent.get()..], false) {
+                    sent.set(sent.get() + n);
+                }
+                sent.get() == bytes.len()
+            };
+            assert!(!send(), "more than any buffer takes");
+            let reader = std::thread::spawn(move || {
+                let mut received = Vec::new();
+                other.read_to_end(&mut received).unwrap();
+                received
+            });
+            poll_fn(|cx| socket.poll_send(cx, send)).await.unwrap();
+            assert!(socket.room.is_none());
+            output.end();
+            reader.join().unwrap()
+        });
+        assert_eq!(received.len(), bytes.len());
+    }
+
+    #[test]
+    fn the_last_bytes_arrive_with_the_end() {
+        let (raw, mut other) = pair();
+        run(async {
+            let socket = Socket::new(raw).unwrap();
+            let output = socket.output();
+            assert_eq!(output.try_send(b"bye", true).unwrap(), 3);
+            output.end();
+            let mut received = Vec::new();
+            other.read_to_end(&mut received).unwrap();
+            assert_eq!(received, b"bye");
+            drop(other);
+            let mut buf = [0; 8];
+            let read = poll_fn(|cx| socket.poll_read(cx, &mut buf)).await;
+            assert_eq!(read.unwrap(), 0);
+            assert!(poll_fn(|cx| Poll::Ready(socket.is_peer_gone(cx))).await);
+        });
+    }
+}
