@@ -357,11 +357,12 @@ impl World {
             })
     }
 
-    /// A server that promised an epoch later than the one that the others are in cannot join them before their next
-    /// election: so it is with the original.
+    /// An observer that promised an epoch later than the one that the others are in cannot join them before their next
+    /// election. Voters make the others have one.
     fn is_out(&self, node: NodeIx) -> bool {
+        let server = &self.servers[node];
         let newest = self.oracle.leadership.newest();
-        newest.is_some_and(|epoch| self.servers[node].disk.stable.accepted > epoch)
+        !server.is_voter && newest.is_some_and(|epoch| server.disk.stable.accepted > epoch)
     }
 
     fn unquiet(&self) -> String {
