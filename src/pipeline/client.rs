@@ -41,6 +41,8 @@ pub(super) enum Waiting {
         xid: i32,
         op: OpCode,
         since: Instant,
+        /// A learner's; elsewhere the transaction has it.
+        held: Held,
     },
     Read {
         xid: i32,

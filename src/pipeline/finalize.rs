@@ -121,7 +121,13 @@ impl Pipeline {
                     legacy,
                 );
             }
-            Some(Waiting::Write { xid, op, since }) => {
+            Some(Waiting::Write {
+                xid,
+                op,
+                since,
+                held,
+            }) => {
+                drop(held);
                 answered += 1;
                 slowest = Some(since);
                 // Clients never hear of this error: the connection ends.

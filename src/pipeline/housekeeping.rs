@@ -19,12 +19,18 @@ impl Pipeline {
     }
 
     pub fn expire_sessions(&self) {
-        if !self.owns_sessions() {
-            return;
-        }
+        self.look_at_sessions(self.now_ms());
+    }
+
+    /// Those that ended are let go everywhere, and only their owner decides which do.
+    pub(super) fn look_at_sessions(&self, now_ms: i64) {
         let mut expired = Vec::new();
-        self.sessions.expired(self.now_ms(), &mut expired);
+        self.sessions.expired(now_ms, &mut expired);
         for session in expired {
+            if !self.owns_sessions() {
+                self.sessions.keep(session, now_ms);
+                continue;
+            }
             if session.begin_closing() {
                 tracing::info!(
                     "Expiring session {}, timeout of {}ms exceeded",

@@ -159,6 +159,7 @@ impl Pipeline {
                 xid: header.xid,
                 op: header.op,
                 since: batch.now,
+                held: held(batch.place.take(), large),
             });
             return;
         }
@@ -189,6 +190,7 @@ impl Pipeline {
                     xid: header.xid,
                     op: header.op,
                     since: batch.now,
+                    held: None,
                 });
             }
             Written::Undecodable => {

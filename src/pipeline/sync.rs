@@ -213,6 +213,14 @@ impl Pipeline {
         }
     }
 
+    /// Everything that there is to do for who writes the log.
+    pub(super) fn write_all(&self, log: &mut Option<Log>) {
+        while self.prep.lock().has_work() {
+            self.write_group(log)
+                .expect("the disk of a test is healthy");
+        }
+    }
+
     /// Until the disk's thread has the log.
     pub(super) fn await_disk(&self) {
         while self.disk.log.lock().is_none() {

@@ -257,6 +257,14 @@ impl Sessions {
         }
     }
 
+    /// Another server decides about the end of a session that [`Sessions::expired`] gave: it is looked at again later.
+    pub fn keep(&self, session: Arc<Session>, now_ms: i64) {
+        self.touch(&session, now_ms);
+        let expires = session.expires_at_ms();
+        let mut table = self.table.lock();
+        table.buckets.entry(expires).or_default().push(session);
+    }
+
     pub fn len(&self) -> usize {
         self.table.lock().by_id.len()
     }
@@ -331,6 +339,19 @@ mod tests {
         assert_eq!(session.conn(), Some(ConnId(5)));
         session.detach(ConnId(5));
         assert_eq!(session.conn(), None);
+    }
+
+    #[test]
+    fn a_session_that_is_kept_is_looked_at_again() {
+        let sessions = Sessions::new(1000, 1, 0);
+        sessions.track(SessionId(7), 2000, 0);
+        let mut out = Vec::new();
+        sessions.expired(3000, &mut out);
+        for session in out {
+            sessions.keep(session, 3000);
+        }
+        assert_eq!(expired(&sessions, 5000), [0i64; 0]);
+        assert_eq!(expired(&sessions, 6000), [7]);
     }
 
     #[test]

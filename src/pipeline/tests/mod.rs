@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod disk;
+mod member;
 mod order;
 
 use std::io;
@@ -107,6 +108,12 @@ impl Rig {
         let mismatches = self.pipeline.tree().digest().map(|d| d.mismatches());
         assert_eq!(mismatches, Some(0));
         group.txns.len()
+    }
+
+    /// Takes the answer to a handshake away.
+    fn answers_to_connect(&self, peer: &Peer) {
+        peer.client.flush();
+        peer.wire.0.lock().clear();
     }
 
     /// The xids and codes of the answers so far.

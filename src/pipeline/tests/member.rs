@@ -1,0 +1,479 @@
+//! The pipeline of a member, with a driver and a leader that only remember what they were told.
+
+use super::*;
+use crate::ids::{Epoch, LinkId, SessionId, Zxid};
+use crate::pipeline::Forward;
+use crate::pipeline::member::Quorum;
+use crate::pipeline::recovery::Restoring;
+use crate::pipeline::role::Role;
+use crate::proto::client::SyncRequest;
+use crate::proto::quorum::ForwardedRequest;
+use crate::storage::{self, Log, StorageConfig};
+use crate::zab::Txn;
+
+#[derive(Default)]
+struct Told {
+    proposed: Mutex<Vec<Txn>>,
+    durable: Mutex<Vec<i64>>,
+}
+
+impl Quorum for Told {
+    fn propose(&self, txns: Vec<Txn>) -> bool {
+        self.proposed.lock().extend(txns);
+        true
+    }
+
+    fn durable(&self, zxid: Zxid) {
+        self.durable.lock().push(zxid.0);
+    }
+
+    fn purged(&self, _zxid: Zxid) {}
+}
+
+/// Session, cxid, operation, record.
+type Request = (SessionId, i32, OpCode, Vec<u8>);
+
+#[derive(Default)]
+struct Upstream {
+    requests: Mutex<Vec<Request>>,
+    revalidations: Mutex<Vec<(SessionId, i32)>>,
+}
+
+impl Forward for Upstream {
+    fn request(
+        &self,
+        session: SessionId,
+        cxid: i32,
+        op: OpCode,
+        body: &[u8],
+        _ids: &[crate::auth::Id],
+    ) {
+        let request = (session, cxid, op, body.to_vec());
+        self.requests.lock().push(request);
+    }
+
+    fn revalidate(&self, session: SessionId, timeout_ms: i32) {
+        self.revalidations.lock().push((session, timeout_ms));
+    }
+}
+
+struct Server {
+    rig: Rig,
+    told: Arc<Told>,
+    upstream: Arc<Upstream>,
+    log: Option<Log>,
+    _state: storage::State,
+    _dir: tempfile::TempDir,
+}
+
+impl Server {
+    fn new() -> Server {
+        let dir = tempfile::tempdir().unwrap();
+        let config = StorageConfig {
+            warm_log: false,
+            log_file_bytes: 1 << 20,
+            ..StorageConfig::new(dir.path())
+        };
+        let store = storage::open(&config, &mut Restoring::new(true, false)).unwrap();
+        let (log, state) = store.split();
+        let rig = Rig::new();
+        let told = Arc::<Told>::default();
+        let upstream = Arc::<Upstream>::default();
+        rig.pipeline
+            .join(told.clone(), upstream.clone(), log.handle());
+        Server {
+            rig,
+            told,
+            upstream,
+            log: Some(log),
+            _state: state,
+            _dir: dir,
+        }
+    }
+
+    fn leader() -> Server {
+        let server = Server::new();
+        server.rig.pipeline.lead(Epoch(1));
+        server
+    }
+
+    fn learner() -> Server {
+        let server = Server::new();
+        server.rig.pipeline.learn(Epoch(1));
+        server
+    }
+
+    fn pipeline(&self) -> &Pipeline {
+        &self.rig.pipeline
+    }
+
+    /// A turn of the log's thread.
+    fn write(&mut self) {
+        self.rig.pipeline.write_all(&mut self.log);
+    }
+
+    /// The leader's prep, proposed, logged and committed. Gives the proposals.
+    fn commit(&mut self) -> Vec<Txn> {
+        self.write();
+        let txns = std::mem::take(&mut *self.told.proposed.lock());
+        if let Some(last) = txns.last() {
+            self.deliver(last);
+        }
+        txns
+    }
+
+    /// What a leader committed, here.
+    fn follow(&mut self, txns: &[Txn]) {
+        self.pipeline().append(txns);
+        self.write();
+        self.deliver(txns.last().unwrap());
+    }
+
+    fn deliver(&self, up_to: &Txn) {
+        self.pipeline().deliver(up_to.zxid).unwrap();
+    }
+
+    /// Everything that the learner sent, as it comes to the leader.
+    fn pass_on(&self, link: LinkId, leader: &Server) {
+        for (session, cxid, op, body) in std::mem::take(&mut *self.upstream.requests.lock()) {
+            let request = forwarded(session, cxid, op, &body);
+            leader.pipeline().remote_request(link, &request, &[]);
+        }
+    }
+}
+
+fn forwarded(session: SessionId, cxid: i32, op: OpCode, body: &[u8]) -> ForwardedRequest {
+    ForwardedRequest {
+        session_id: session.0,
+        cxid,
+        op,
+        record: body.to_vec().into(),
+    }
+}
+
+const LINK: LinkId = LinkId(7);
+
+/// A client of the learner, whose session exists on both.
+fn client_of(learner: &mut Server, leader: &mut Server) -> Peer {
+    let peer = learner.rig.peer();
+    learner.rig.send(&peer, &connect());
+    assert_eq!(peer.client.phase(), Phase::Connecting);
+    learner.pass_on(LINK, leader);
+    learner.follow(&leader.commit());
+    assert_eq!(peer.client.phase(), Phase::Established);
+    peer.client.flush();
+    peer.wire.0.lock().clear();
+    peer
+}
+
+fn sync(xid: i32) -> Vec<u8> {
+    let record = SyncRequest {
+        path: Text::from("/"),
+    };
+    request(xid, OpCode::SYNC, &record)
+}
+
+fn create_as(leader: &Server, link: LinkId, session: SessionId, cxid: i32, path: &'static str) {
+    let frame = create(cxid, path, 0);
+    let request = forwarded(session, cxid, OpCode::CREATE, &frame[12..]);
+    leader.pipeline().remote_request(link, &request, &[]);
+}
+
+fn has_ended(peer: &Peer) -> bool {
+    peer.client.flush();
+    let next = peer.client.next(Waker::noop(), false);
+    matches!(next, Next::Close | Next::AwaitEnd)
+}
+
+/// The error of a transaction, or 0.
+fn error_of(txn: &Txn) -> i32 {
+    let op = i32::from_be_bytes(*txn.bytes[28..].first_chunk().unwrap());
+    if op == OpCode::ERROR.0 {
+        i32::from_be_bytes(*txn.bytes[32..].first_chunk().unwrap())
+    } else {
+        0
+    }
+}
+
+#[test]
+fn without_a_leader_nobody_is_served() {
+    let server = Server::new();
+    let peer = server.rig.peer();
+    server.rig.send(&peer, &connect());
+    assert!(has_ended(&peer));
+    assert!(server.told.proposed.lock().is_empty());
+}
+
+#[test]
+fn a_leader_answers_when_it_is_committed_and_not_before() {
+    let mut leader = Server::leader();
+    let peer = leader.rig.peer();
+    leader.rig.send(&peer, &connect());
+    let first = leader.commit();
+    assert_eq!(first[0].zxid, Zxid::new(Epoch(1), 1));
+    leader.rig.answers_to_connect(&peer);
+    leader.rig.send(&peer, &create(1, "/a", 0));
+    leader.rig.send(&peer, &get(2, "/a"));
+    leader.write();
+    let txns = std::mem::take(&mut *leader.told.proposed.lock());
+    assert_eq!(*leader.told.durable.lock().last().unwrap(), txns[0].zxid.0);
+    assert!(leader.rig.answers(&peer).is_empty());
+    assert_eq!(leader.pipeline().outstanding(), 1);
+    leader.deliver(&txns[0]);
+    assert_eq!(leader.rig.answers(&peer), [(1, OK), (2, OK)]);
+    assert_eq!(leader.pipeline().outstanding(), 0);
+}
+
+#[test]
+fn a_learners_write_is_answered_by_its_transaction() {
+    let (mut leader, mut learner) = (Server::leader(), Server::learner());
+    let peer = client_of(&mut learner, &mut leader);
+    let (a, b) = (create(1, "/a", 0), create(2, "/a", 0));
+    learner
+        .rig
+        .send(&peer, &[a, b, get(3, "/a"), get(4, "/b")].concat());
+    learner.pass_on(LINK, &leader);
+    let txns = leader.commit();
+    assert_eq!(txns.len(), 2, "an error is a transaction, too");
+    learner.follow(&txns[..1]);
+    assert_eq!(learner.rig.answers(&peer), [(1, OK)]);
+    learner.follow(&txns[1..]);
+    let exists = ErrorCode::NODE_EXISTS.0;
+    assert_eq!(
+        learner.rig.answers(&peer),
+        [(2, exists), (3, OK), (4, NO_NODE)]
+    );
+}
+
+#[test]
+fn others_transactions_answer_nothing() {
+    let (mut leader, mut learner) = (Server::leader(), Server::learner());
+    let peer = client_of(&mut learner, &mut leader);
+    learner.rig.send(&peer, &create(1, "/a", 0));
+    let other = leader.rig.peer();
+    leader.rig.send(&other, &connect());
+    learner.follow(&leader.commit());
+    leader.rig.answers_to_connect(&other);
+    // The same cxid, of another session.
+    leader.rig.send(&other, &create(1, "/b", 0));
+    learner.follow(&leader.commit());
+    assert!(learner.rig.answers(&peer).is_empty());
+    learner.pass_on(LINK, &leader);
+    learner.follow(&leader.commit());
+    assert_eq!(learner.rig.answers(&peer), [(1, OK)]);
+}
+
+#[test]
+fn syncs_are_answered_in_their_order_and_behind_earlier_writes() {
+    let (mut leader, mut learner) = (Server::leader(), Server::learner());
+    let peer = client_of(&mut learner, &mut leader);
+    learner.rig.send(
+        &peer,
+        &[create(1, "/a", 0), sync(2), get(3, "/a"), sync(4)].concat(),
+    );
+    let ops: Vec<OpCode> = learner
+        .upstream
+        .requests
+        .lock()
+        .iter()
+        .map(|r| r.2)
+        .collect();
+    assert_eq!(ops, [OpCode::CREATE, OpCode::SYNC, OpCode::SYNC]);
+    learner
+        .upstream
+        .requests
+        .lock()
+        .retain(|r| r.2 != OpCode::SYNC);
+    learner.pipeline().synced();
+    assert!(learner.rig.answers(&peer).is_empty());
+    learner.pass_on(LINK, &leader);
+    learner.follow(&leader.commit());
+    assert_eq!(learner.rig.answers(&peer), [(1, OK), (2, OK), (3, OK)]);
+    learner.pipeline().synced();
+    assert_eq!(learner.rig.answers(&peer), [(4, OK)]);
+}
+
+#[test]
+fn a_session_that_moved_is_refused_at_its_old_place() {
+    let (mut leader, mut learner) = (Server::leader(), Server::learner());
+    let peer = client_of(&mut learner, &mut leader);
+    let session = peer.client.session().unwrap().id;
+    let elsewhere = LinkId(8);
+    assert!(
+        leader
+            .pipeline()
+            .revalidate_remote(elsewhere, session, 4000)
+    );
+    create_as(&leader, elsewhere, session, 5, "/new");
+    learner.rig.send(&peer, &create(1, "/old", 0));
+    learner.pass_on(LINK, &leader);
+    let txns = leader.commit();
+    let codes: Vec<i32> = txns.iter().map(error_of).collect();
+    assert_eq!(codes, [OK, ErrorCode::SESSION_MOVED.0]);
+    learner.follow(&txns);
+    assert!(peer.wire.0.lock().is_empty(), "no answer, only the end");
+    assert!(has_ended(&peer));
+}
+
+#[test]
+fn whatever_is_wrong_with_a_remote_request_it_gets_one_transaction() {
+    let mut leader = Server::leader();
+    let unknown = SessionId(0x77);
+    create_as(&leader, LINK, unknown, 1, "/a");
+    let ask = |op, body: &[u8]| {
+        let request = forwarded(unknown, 0, op, body);
+        leader.pipeline().remote_request(LINK, &request, &[]);
+    };
+    ask(OpCode::CREATE_SESSION, &4000i32.to_be_bytes());
+    ask(OpCode::CREATE, &[1, 2, 3]);
+    ask(OpCode::GET_DATA, &[]);
+    ask(OpCode(4711), &[]);
+    ask(OpCode::CLOSE_SESSION, &[]);
+    create_as(&leader, LINK, unknown, 1, "/a");
+    let codes: Vec<i32> = leader.commit().iter().map(error_of).collect();
+    let (expired, unimplemented) = (ErrorCode::SESSION_EXPIRED.0, ErrorCode::UNIMPLEMENTED.0);
+    assert_eq!(
+        codes,
+        [
+            expired,
+            OK,
+            ErrorCode::MARSHALLING_ERROR.0,
+            unimplemented,
+            unimplemented,
+            OK,
+            expired
+        ]
+    );
+}
+
+#[test]
+fn a_client_that_comes_back_waits_for_the_leaders_word() {
+    let (mut leader, mut learner) = (Server::leader(), Server::learner());
+    let old = client_of(&mut learner, &mut leader);
+    let id = old.client.session().unwrap().id;
+    let resume = framed(|out| {
+        put(
+            out,
+            &ConnectRequest {
+                protocol_version: 0,
+                last_zxid_seen: 0,
+                time_out: 5000,
+                session_id: id.0,
+                passwd: Buffer::from(&crate::session::password::password(id)),
+                read_only: Trailing(Some(false)),
+            },
+        );
+    });
+    let (valid, refused) = (learner.rig.peer(), learner.rig.peer());
+    learner.rig.send(&valid, &resume);
+    learner.rig.send(&refused, &resume);
+    assert_eq!(*learner.upstream.revalidations.lock(), [(id, 5000); 2]);
+    learner.pipeline().revalidated(id, true);
+    learner.pipeline().revalidated(id, false);
+    assert_eq!(valid.client.phase(), Phase::Established);
+    assert_eq!(
+        valid.client.session().unwrap().conn(),
+        Some(valid.client.id)
+    );
+    assert!(refused.client.session().is_none());
+    assert_eq!(
+        old.client.next(Waker::noop(), false),
+        Next::Close,
+        "replaced"
+    );
+    // An answer that nobody waits for is nothing.
+    learner.pipeline().revalidated(id, true);
+}
+
+#[test]
+fn touched_sessions_are_told_once() {
+    let (mut leader, mut learner) = (Server::leader(), Server::learner());
+    let peer = client_of(&mut learner, &mut leader);
+    let id = peer.client.session().unwrap().id;
+    learner
+        .rig
+        .send(&peer, &[get(1, "/"), get(2, "/")].concat());
+    learner.rig.send(&peer, &get(3, "/"));
+    assert_eq!(learner.pipeline().take_touched(), [(id, 4000)]);
+    assert!(learner.pipeline().take_touched().is_empty());
+    learner.rig.send(&peer, &get(4, "/"));
+    assert_eq!(learner.pipeline().take_touched(), [(id, 4000)]);
+}
+
+#[test]
+fn the_end_of_a_role_forgets_what_was_asked_and_keeps_what_is_logged() {
+    let mut leader = Server::leader();
+    let peer = leader.rig.peer();
+    leader.rig.send(&peer, &connect());
+    leader.commit();
+    leader.rig.answers_to_connect(&peer);
+    leader.rig.send(&peer, &create(1, "/logged", 0));
+    leader.write();
+    let logged = std::mem::take(&mut *leader.told.proposed.lock());
+    leader.rig.send(&peer, &create(2, "/lost", 0));
+    leader.pipeline().rest();
+    leader.write();
+    assert!(leader.told.proposed.lock().is_empty());
+    assert_eq!(leader.pipeline().outstanding(), 0);
+    assert_eq!(leader.pipeline().role(), Role::Idle);
+    // Under the next leader it turns out to be committed.
+    leader.pipeline().learn(Epoch(2));
+    leader.deliver(&logged[0]);
+    assert!(leader.pipeline().tree().get("/logged").is_some());
+    assert!(leader.pipeline().tree().get("/lost").is_none());
+    assert_eq!(leader.pipeline().outstanding(), 0);
+}
+
+#[test]
+fn what_came_before_the_role_is_read_from_the_log_and_the_rest_is_at_hand() {
+    let (mut leader, mut learner) = (Server::leader(), Server::new());
+    let peer = leader.rig.peer();
+    leader.rig.send(&peer, &connect());
+    leader.rig.answers_to_connect(&peer);
+    let mut txns = leader.commit();
+    for (xid, path) in ["/a", "/b", "/c", "/d"].into_iter().enumerate() {
+        leader.rig.send(&peer, &create(xid as i32, path, 0));
+        txns.extend(leader.commit());
+    }
+    learner.pipeline().append(&txns[..2]);
+    learner.write();
+    learner.pipeline().learn(Epoch(1));
+    learner.pipeline().append(&txns[2..]);
+    learner.write();
+    learner.deliver(&txns[0]);
+    assert!(learner.pipeline().tree().get("/a").is_none());
+    learner.deliver(&txns[3]);
+    assert!(learner.pipeline().tree().get("/c").is_some());
+    assert!(learner.pipeline().tree().get("/d").is_none());
+    learner.deliver(&txns[4]);
+    assert!(learner.pipeline().tree().get("/d").is_some());
+    assert_eq!(learner.pipeline().outstanding(), 0);
+}
+
+#[test]
+fn only_a_leader_ends_sessions() {
+    let (mut leader, mut learner) = (Server::leader(), Server::learner());
+    let peer = client_of(&mut learner, &mut leader);
+    let session = peer.client.session().unwrap();
+    learner.pipeline().expire_sessions();
+    assert!(!session.is_closing());
+    learner.rig.pipeline.remove_outdated("/x");
+    assert!(learner.upstream.requests.lock().is_empty());
+    assert!(learner.told.proposed.lock().is_empty());
+}
+
+#[test]
+fn a_learner_forgets_sessions_that_ended() {
+    let (mut leader, mut learner) = (Server::leader(), Server::learner());
+    let peer = client_of(&mut learner, &mut leader);
+    let session = Arc::downgrade(&peer.client.session().unwrap());
+    learner.rig.send(&peer, &close(1));
+    learner.pass_on(LINK, &leader);
+    learner.follow(&leader.commit());
+    assert_eq!(learner.rig.answers(&peer), [(1, OK)]);
+    learner.pipeline().disconnect(&peer.client);
+    drop(peer);
+    learner.pipeline().take_touched();
+    learner.pipeline().look_at_sessions(i64::MAX / 2);
+    assert!(session.upgrade().is_none());
+}
