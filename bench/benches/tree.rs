@@ -45,7 +45,8 @@ fn filled() -> (Tree, Vec<String>) {
         add(&mut tree, path);
     }
     // A checkpoint's worth of changes has been taken, as in a server that runs.
-    tree.take_changes(|_| ());
+    let mut image = tree.begin_image();
+    while tree.take_nodes(&mut image, usize::MAX, |_, _| ()) {}
     (tree, leaves)
 }
 

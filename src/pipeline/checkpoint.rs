@@ -1,91 +1,68 @@
-//! The tree on disk follows the tree in memory: what changed is taken at an exact zxid and written in the
-//! background.
+//! The tree on disk follows the tree in memory. A thread of its own takes what changed, exact at one zxid, while
+//! requests go on, and writes it. Nobody who serves requests does anything for it, and nobody waits for it longer
+//! than a few nodes take.
+//!
+//! How often is a question of what a restart has to replay: a checkpoint is due when the log behind it has grown
+//! by some measure, so that nodes that change again and again are written once.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
-
-use parking_lot::Mutex;
 
 use super::Pipeline;
 use crate::ids::Zxid;
 use crate::ops::put;
 use crate::proto::Acl;
 use crate::storage::{
-    CheckpointBatch, Install, Log, LogHandle, NodeRecord, Places, State, StorageError,
+    Checkpoint, CheckpointBatch, Install, Log, LogHandle, NodeRecord, Places, State, StorageError,
+    step_back,
 };
-use crate::tree::stored::Changed;
-use crate::tree::{Tree, acl};
+use crate::tree::Tree;
+use crate::tree::acl::{self, AclList};
+use crate::tree::stored::StoredNode;
 
-/// Changed nodes that make a checkpoint due. Taking them holds up the readers, about half a microsecond each.
-const CHANGED_NODES: usize = 4096;
-/// Age at which a checkpoint is due whatever its size.
-const INTERVAL: Duration = Duration::from_secs(10);
-/// Batches that may wait for the background thread. When they do, changes gather in the tree instead.
-const WAITING_BATCHES_MAX: usize = 2;
+/// Log behind the last checkpoint that makes one due, for a small tree. A big one takes long to read back anyway:
+/// half the bytes that it holds.
+const LOG_BYTES: (u64, u64) = (64 << 20, 512 << 20);
+/// Age at which a checkpoint is due: of a server that came to rest, and of any.
+const AGE_AT_REST: Duration = Duration::from_secs(10);
+const AGE_MAX: Duration = Duration::from_secs(60);
+/// How often the thread looks whether one is due.
+const LOOK: Duration = Duration::from_millis(250);
+/// How often an idle server looks for memory and disk to give back.
+const TIDY: Duration = Duration::from_secs(5);
+/// A disk that hangs for longer stops the process.
+const LOG_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Nodes that are taken under one hold of the tree's lock.
+const NODES_AT_ONCE: usize = 64;
+/// What is sorted and written together; memory for as long as a checkpoint takes.
+const TABLE_BYTES: usize = 8 << 20;
+
+/// A checkpoint works so long and rests as long, unless it takes too long altogether.
+const WORK_AT_ONCE: Duration = Duration::from_millis(1);
+const RESTING_MAX: Duration = Duration::from_secs(20);
 
 pub(super) struct Checkpoints {
-    to_disk: SyncSender<Option<CheckpointBatch>>,
-    last: Mutex<Instant>,
-    waiting: Arc<AtomicUsize>,
+    /// Tells the background thread that the last transaction is done.
+    stop: SyncSender<()>,
     /// How often the tree was replaced; changes under the tree's lock.
     installs: AtomicU64,
 }
 
 /// The background thread's end.
-pub struct Pending {
-    batches: Receiver<Option<CheckpointBatch>>,
-    waiting: Arc<AtomicUsize>,
-}
+pub struct Pending(Receiver<()>);
 
 pub(super) fn channel() -> (Checkpoints, Pending) {
-    let (to_disk, batches) = sync_channel(WAITING_BATCHES_MAX + 1);
-    let waiting = Arc::<AtomicUsize>::default();
-    let checkpoints = Checkpoints {
-        to_disk,
-        last: Mutex::new(Instant::now()),
-        waiting: waiting.clone(),
-        installs: AtomicU64::new(0),
-    };
-    (checkpoints, Pending { batches, waiting })
+    let (stop, stopped) = sync_channel(1);
+    let installs = AtomicU64::new(0);
+    (Checkpoints { stop, installs }, Pending(stopped))
 }
 
 impl Pipeline {
-    pub(super) fn checkpoint_if_due(&self) {
-        let changed = self.tree.read().changed_nodes();
-        let mut last = self.checkpoints.last.lock();
-        let due = changed >= CHANGED_NODES || (changed > 0 && last.elapsed() >= INTERVAL);
-        if due && self.checkpoints.waiting.load(Ordering::Acquire) < WAITING_BATCHES_MAX {
-            *last = Instant::now();
-            self.take_checkpoint();
-        }
-    }
-
-    fn take_checkpoint(&self) {
-        match self.checkpoints.to_disk.try_send(Some(self.take_batch())) {
-            Ok(()) | Err(TrySendError::Disconnected(_)) => {}
-            Err(TrySendError::Full(_)) => panic!("more checkpoints wait than were counted"),
-        }
-    }
-
-    /// What changed, at the exact zxid of now; counted as waiting until it is written.
-    fn take_batch(&self) -> CheckpointBatch {
-        let mut tree = self.tree.write();
-        let installs = self.checkpoints.installs.load(Ordering::Relaxed);
-        let mut batch = CheckpointBatch::new(tree.applied_zxid().0).behind(installs);
-        tree.take_changes(|changed| put_change(&mut batch, changed));
-        self.checkpoints.waiting.fetch_add(1, Ordering::AcqRel);
-        batch
-    }
-
     /// For a clean stop, after the last transaction: the next start has nothing to replay.
     pub fn final_checkpoint(&self) {
         // The background thread may be gone after an error of its own, which it has reported.
-        if self.tree.read().changed_nodes() > 0 {
-            let _ = self.checkpoints.to_disk.send(Some(self.take_batch()));
-        }
-        let _ = self.checkpoints.to_disk.send(None);
+        let _ = self.checkpoints.stop.send(());
     }
 
     /// Another tree, from elsewhere and exact at `zxid`, takes the place of this server's, on disk and in memory. For
@@ -113,7 +90,7 @@ impl Pipeline {
         Ok(())
     }
 
-    /// The background thread: writes what was taken, and removes the log that is no longer needed.
+    /// The background thread: writes checkpoints, and removes the log that is no longer needed.
     pub fn run_checkpoints(
         &self,
         pending: Pending,
@@ -121,76 +98,345 @@ impl Pipeline {
         log: &LogHandle,
         retained_txns: Option<u64>,
     ) -> Result<(), StorageError> {
-        use std::sync::mpsc::RecvTimeoutError;
+        step_back();
+        let mut due = Due::new(log);
+        let mut tidied = Instant::now();
         loop {
-            let moved = match pending.batches.recv_timeout(INTERVAL / 2) {
-                Ok(Some(batch)) => {
-                    let moved = state.write(batch)?;
-                    pending.waiting.fetch_sub(1, Ordering::AcqRel);
-                    moved
-                }
-                Ok(None) | Err(RecvTimeoutError::Disconnected) => {
-                    state.flush()?;
-                    return Ok(());
-                }
-                Err(RecvTimeoutError::Timeout) => state.flush_if_due()?,
-            };
-            if let (true, Some(retained)) = (moved, retained_txns)
+            let wait = pending.0.recv_timeout(LOOK);
+            if wait != Err(RecvTimeoutError::Timeout) {
+                return self.checkpoint(state, log, Pace::Quick);
+            }
+            let mut purge = false;
+            due.look(log);
+            if self.is_due(&due, state) {
+                self.checkpoint(state, log, Pace::beside())?;
+                due = Due::new(log);
+                purge = true;
+            } else if tidied.elapsed() >= TIDY {
+                tidied = Instant::now();
+                purge = state.tidy_if_idle()?;
+            }
+            if let (true, Some(retained)) = (purge, retained_txns)
                 && log.purge(state.durable_zxid(), retained)?
             {
                 self.log_purged(log.purged_zxid());
             }
         }
     }
+
+    fn is_due(&self, due: &Due, state: &State) -> bool {
+        let behind = state.log_bytes_behind();
+        let (last, changes, data_bytes) = {
+            let tree = self.tree.read();
+            (tree.applied_zxid(), tree.change_count(), tree.data_bytes())
+        };
+        let is_new = last.0 > state.durable_zxid() || changes > 0;
+        let log_bytes = (data_bytes / 2).clamp(LOG_BYTES.0, LOG_BYTES.1);
+        is_new && (behind >= log_bytes || due.by_age) && !state.is_behind()
+    }
+
+    fn checkpoint(
+        &self,
+        state: &State,
+        log: &LogHandle,
+        mut pace: Pace,
+    ) -> Result<(), StorageError> {
+        let (mut image, installs) = {
+            let mut tree = self.tree.write();
+            (
+                tree.begin_image(),
+                self.checkpoints.installs.load(Ordering::Relaxed),
+            )
+        };
+        let zxid = image.zxid.0;
+        await_log(log, zxid);
+        let mut writer = Writer {
+            checkpoint: state.begin(zxid, installs)?,
+            batch: CheckpointBatch::new(zxid),
+        };
+        for path in std::mem::take(&mut image.removed) {
+            writer.batch.delete_node(&path);
+            writer.write_if_full()?;
+        }
+        for (id, list) in std::mem::take(&mut image.acls) {
+            match list {
+                Some(list) => writer.batch.put_acl(id, &acl_bytes(&list)),
+                None => writer.batch.delete_acl(id),
+            }
+        }
+        for (id, timeout_ms) in std::mem::take(&mut image.sessions) {
+            match timeout_ms {
+                Some(timeout_ms) => writer.batch.put_session(id.0, timeout_ms),
+                None => writer.batch.delete_session(id.0),
+            }
+        }
+        loop {
+            let began = Instant::now();
+            let more = {
+                let tree = self.tree.read();
+                if self.checkpoints.installs.load(Ordering::Relaxed) != installs {
+                    // The nodes of this image are gone, and nobody needs it.
+                    return Ok(());
+                }
+                tree.take_nodes(&mut image, NODES_AT_ONCE, |path, node| {
+                    writer.batch.put_node(path, &record(node));
+                })
+            };
+            writer.write_if_full()?;
+            if !more {
+                break;
+            }
+            pace.rest(began.elapsed());
+        }
+        writer.finish()
+    }
 }
 
-/// Nodes that are written together when all of a tree is written.
-const INSTALL_BATCH: usize = 8192;
+/// In an ensemble others may have made durable, and so committed, what the own disk still writes.
+fn await_log(log: &LogHandle, zxid: i64) {
+    let since = Instant::now();
+    while log.last_zxid() < zxid && since.elapsed() < LOG_WAIT_MAX {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Whether time has come.
+struct Due {
+    since: Instant,
+    /// When the log was seen to grow.
+    grew: Instant,
+    log_bytes: u64,
+    by_age: bool,
+}
+
+impl Due {
+    fn new(log: &LogHandle) -> Due {
+        let now = Instant::now();
+        Due {
+            since: now,
+            grew: now,
+            log_bytes: log.appended_bytes(),
+            by_age: false,
+        }
+    }
+
+    fn look(&mut self, log: &LogHandle) {
+        let now = Instant::now();
+        let log_bytes = log.appended_bytes();
+        if log_bytes != self.log_bytes {
+            self.log_bytes = log_bytes;
+            self.grew = now;
+        }
+        self.by_age = now - self.grew >= AGE_AT_REST || now - self.since >= AGE_MAX;
+    }
+}
+
+enum Pace {
+    /// Nobody waits for anything else.
+    Quick,
+    /// Requests come first: as long as there is time, rest as long as was worked.
+    Beside { worked: Duration, began: Instant },
+}
+
+impl Pace {
+    fn beside() -> Pace {
+        Pace::Beside {
+            worked: Duration::ZERO,
+            began: Instant::now(),
+        }
+    }
+
+    fn rest(&mut self, took: Duration) {
+        let Pace::Beside { worked, began } = self else {
+            return;
+        };
+        *worked += took;
+        if *worked >= WORK_AT_ONCE && began.elapsed() < RESTING_MAX {
+            std::thread::sleep(*worked);
+            *worked = Duration::ZERO;
+        }
+    }
+}
+
+struct Writer<'a> {
+    checkpoint: Checkpoint<'a>,
+    batch: CheckpointBatch,
+}
+
+impl Writer<'_> {
+    fn write_if_full(&mut self) -> Result<(), StorageError> {
+        if self.batch.size_bytes() >= TABLE_BYTES {
+            self.checkpoint.put(&mut self.batch)?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<(), StorageError> {
+        if !self.batch.is_empty() {
+            self.checkpoint.put(&mut self.batch)?;
+        }
+        self.checkpoint.finish().map(drop)
+    }
+}
 
 /// Writes all of a tree into new stores.
 pub fn write_whole(tree: &Tree, install: &mut Install) -> Result<(), StorageError> {
     let mut batch = CheckpointBatch::new(install.zxid());
-    let mut result = Ok(());
-    tree.everything(|changed| {
-        put_change(&mut batch, changed);
-        if batch.len() >= INSTALL_BATCH && result.is_ok() {
-            let full = std::mem::replace(&mut batch, CheckpointBatch::new(install.zxid()));
-            result = install.write(full);
-        }
-    });
-    result.and_then(|()| install.write(batch))
-}
-
-fn put_change(batch: &mut CheckpointBatch, changed: Changed<'_>) {
-    match changed {
-        Changed::RemovedNode(path) => batch.delete_node(path),
-        Changed::RemovedAcl(id) => batch.delete_acl(id),
-        Changed::Acl(id, list) => {
-            let mut bytes = Vec::new();
-            put(
-                &mut bytes,
-                &list.iter().map(acl::to_wire).collect::<Vec<Acl<'_>>>(),
-            );
-            batch.put_acl(id, &bytes);
-        }
-        Changed::RemovedSession(id) => batch.delete_session(id.0),
-        Changed::Session(id, timeout_ms) => batch.put_session(id.0, timeout_ms),
-        Changed::Node(path, node) => batch.put_node(path, &record(node)),
+    for (id, list) in tree.acl_lists() {
+        batch.put_acl(id, &acl_bytes(list));
     }
+    for (session, timeout_ms) in tree.sessions() {
+        batch.put_session(session.0, timeout_ms);
+    }
+    for (id, node) in tree.all() {
+        batch.put_node(&tree.path_of(id), &record(&StoredNode::of(node)));
+        if batch.size_bytes() >= TABLE_BYTES {
+            let full = std::mem::replace(&mut batch, CheckpointBatch::new(install.zxid()));
+            install.write(full)?;
+        }
+    }
+    install.write(batch)
 }
 
-fn record(node: &crate::tree::Node) -> NodeRecord<'_> {
+fn acl_bytes(list: &AclList) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    put(
+        &mut bytes,
+        &list.iter().map(acl::to_wire).collect::<Vec<Acl<'_>>>(),
+    );
+    bytes
+}
+
+fn record<'a>(node: &StoredNode<'a>) -> NodeRecord<'a> {
     NodeRecord {
         czxid: node.czxid,
         mzxid: node.mzxid,
         ctime: node.ctime,
         mtime: node.mtime,
-        pzxid: node.pzxid(),
+        pzxid: node.pzxid,
         ephemeral_owner: node.owner,
         version: node.version,
-        cversion: node.cversion(),
+        cversion: node.cversion,
         aversion: node.aversion,
         acl: node.acl,
-        data: node.data(),
+        data: node.data,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::super::recovery::Restoring;
+    use super::super::tests::pipeline_of;
+    use super::*;
+    use crate::ids::SessionId;
+    use crate::proto::client::{CreateRequest, DeleteRequest, SetDataRequest};
+    use crate::proto::{Buffer, Id, OpCode, Text};
+    use crate::storage::{self, Storage, StorageConfig};
+
+    fn content(tree: &Tree) -> BTreeMap<String, String> {
+        tree.all()
+            .map(|(id, node)| (tree.path_of(id), format!("{:?}", StoredNode::of(node))))
+            .collect()
+    }
+
+    /// Creates, sets and deletes nodes here and there.
+    fn change(pipeline: &Pipeline, random: &mut u32) {
+        *random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let (kind, parent, child) = (*random >> 28, *random >> 20 & 15, *random >> 12 & 63);
+        let path = match child {
+            0..8 => format!("/{parent}"),
+            _ => format!("/{parent}/{child}"),
+        };
+        let (path, mut body) = (Text::from(&*path), Vec::new());
+        let op = match kind {
+            0..6 => {
+                let id = Id {
+                    scheme: Text::from("world"),
+                    id: Text::from("anyone"),
+                };
+                let record = CreateRequest {
+                    path,
+                    data: Buffer::from(b"new"),
+                    acl: Some(vec![Acl { perms: 31, id }]),
+                    flags: 0,
+                };
+                put(&mut body, &record);
+                OpCode::CREATE
+            }
+            6..13 => {
+                let data = vec![*random as u8; 100 + child as usize];
+                let record = SetDataRequest {
+                    path,
+                    data: Buffer::from(&data[..]),
+                    version: -1,
+                };
+                put(&mut body, &record);
+                OpCode::SET_DATA
+            }
+            _ => {
+                put(&mut body, &DeleteRequest { path, version: -1 });
+                OpCode::DELETE
+            }
+        };
+        pipeline.submit_own(SessionId::NONE, op, &body);
+    }
+
+    #[test]
+    fn a_checkpoint_beside_writes_and_the_log_after_it_are_the_tree() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = StorageConfig {
+            warm_log: false,
+            ..StorageConfig::new(dir.path())
+        };
+        let mut random = 1;
+        let mut expected = BTreeMap::new();
+        for round in 0..3 {
+            let mut restoring = Restoring::new(true, true);
+            let Storage {
+                log, state, opened, ..
+            } = storage::open(&config, &mut restoring).unwrap();
+            let handle = log.handle();
+            let tree = restoring.finish();
+            if round > 0 {
+                assert_eq!(content(&tree), expected, "round {round}");
+                assert!(opened.marker > 0, "no checkpoint came to its end");
+            }
+            let (pipeline, _pending) = pipeline_of(tree);
+            let disk = {
+                let pipeline = Arc::clone(&pipeline);
+                std::thread::spawn(move || pipeline.run_disk(log).map(drop))
+            };
+            let checkpointed = AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let mut is_last = false;
+                    while !std::mem::replace(&mut is_last, checkpointed.load(Ordering::Acquire)) {
+                        for _ in 0..500 {
+                            change(&pipeline, &mut random);
+                        }
+                        while pipeline.outstanding() > 0 {
+                            std::thread::yield_now();
+                        }
+                    }
+                    pipeline.stop();
+                });
+                while pipeline.tree().node_count() < 100 {
+                    std::thread::yield_now();
+                }
+                for _ in 0..5 {
+                    pipeline
+                        .checkpoint(&state, &handle, Pace::beside())
+                        .unwrap();
+                }
+                checkpointed.store(true, Ordering::Release);
+            });
+            disk.join().unwrap().unwrap();
+            expected = content(&pipeline.tree());
+        }
     }
 }

@@ -89,7 +89,6 @@ impl Pipeline {
         while let Some(mut group) = self.durable.take() {
             self.finalize(&mut group);
             self.disk.recycle(group);
-            self.checkpoint_if_due();
         }
     }
 }

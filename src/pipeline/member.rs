@@ -125,7 +125,6 @@ impl Pipeline {
             self.finalize(&mut group);
             self.disk.recycle(group);
         }
-        self.checkpoint_if_due();
         Ok(())
     }
 

@@ -82,7 +82,6 @@ impl Pipeline {
             }
             self.write_group(&mut log)?;
             drop(log);
-            self.checkpoint_if_due();
         }
         Ok(())
     }
@@ -98,11 +97,6 @@ impl Pipeline {
                 return false;
             }
             self.work.wait_for(&mut prep, IDLE_CHECK);
-            if !prep.has_work() {
-                drop(prep);
-                self.checkpoint_if_due();
-                prep = self.prep.lock();
-            }
         }
         if self.settings.flush_delay_ms > 0 {
             let deadline = Instant::now() + Duration::from_millis(self.settings.flush_delay_ms);
@@ -237,6 +231,6 @@ pub(super) enum Wake {
     WriteHere,
 }
 
-/// How often an idle server looks whether a checkpoint is due.
+/// How often a thread without work looks around.
 const IDLE_CHECK: Duration = Duration::from_secs(1);
 const APPLY_STACK_BYTES: usize = 512 << 10;

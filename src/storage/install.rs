@@ -22,7 +22,7 @@ use super::{StorageConfig, mark, small};
 
 const GENERATION: &str = "generation";
 /// What generation 0 has where the later ones have a directory.
-const FIRST: [&str; 4] = ["db", "ack-mark", "ack-mark.tmp", "purge-mark"];
+const FIRST: [&str; 5] = ["db", "tables", "ack-mark", "ack-mark.tmp", "purge-mark"];
 
 /// Where the stores of this server are; to be kept by whoever may have to replace them.
 #[derive(Clone)]
@@ -171,7 +171,6 @@ impl Install {
             unreachable!("the stores are taken here only");
         };
         new_state.write(CheckpointBatch::new(self.zxid))?;
-        new_state.flush()?;
         // From now on it has to leave the disk to the log.
         drop(new_state);
         let new_state = self

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+mod background;
 mod epochs;
 mod error;
 pub mod group;
@@ -53,6 +54,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub use background::step_back;
 pub use epochs::Epochs;
 pub use error::{DirectoryKind, StorageError};
 pub use install::{Install, Places};
@@ -61,7 +63,7 @@ pub use log::{Log, LogHandle, LogReader, Runs};
 pub use record::NodeRecord;
 pub use room::Room;
 use state::Pace;
-pub use state::{CheckpointBatch, State};
+pub use state::{Checkpoint, CheckpointBatch, State};
 
 /// Where and how to store.
 #[derive(Clone, Debug)]
@@ -79,8 +81,6 @@ pub struct StorageConfig {
     /// Fill the first WALs ahead (twice `log_file_bytes`), so that a fresh server syncs as quickly
     /// as an old one. Left out where space is short.
     pub warm_log: bool,
-    /// Age at which what was written to the state is flushed, whatever its size.
-    pub flush_every: Duration,
     pub replay: Replay,
     /// The directories may hold a Java server's files, which are taken over.
     pub beside_java: bool,
@@ -108,7 +108,6 @@ impl StorageConfig {
             fsync_warning_threshold_ms: 1000,
             log_file_bytes: 16 << 20,
             warm_log: true,
-            flush_every: Duration::from_secs(10),
             replay: Replay::All,
             beside_java: false,
         }
@@ -155,6 +154,7 @@ impl Storage {
 pub fn open(config: &StorageConfig, into: &mut dyn Restore) -> Result<Storage, StorageError> {
     let begin = Instant::now();
     memory::tame_malloc();
+    background::make_room();
     let layout = layout::prepare(config)?;
     let room = Room::prepare(&layout.log);
     if !config.force_sync {
@@ -176,7 +176,7 @@ pub fn open(config: &StorageConfig, into: &mut dyn Restore) -> Result<Storage, S
 
     state.restore(into)?;
     let replayed = match config.replay {
-        Replay::All => replay(&log_dir, &log.handle(), marker, into)?,
+        Replay::All => replay(&log_dir, &log.handle(), &state, into)?,
         Replay::None => 0,
     };
     room.settle();
@@ -226,18 +226,20 @@ fn check_pair(dir: &Path, log: &LogHandle, marker: i64) -> Result<(), StorageErr
 fn replay(
     dir: &Path,
     log: &LogHandle,
-    marker: i64,
+    state: &State,
     into: &mut dyn Restore,
 ) -> Result<u64, StorageError> {
-    let mut replayed = 0;
-    let mut reader = log.read_from(marker + 1);
+    let (mut replayed, mut bytes) = (0, 0);
+    let mut reader = log.read_from(state.durable_zxid() + 1);
     while let Some((zxid, txn)) = reader.next()? {
         into.txn(zxid, txn).map_err(|why| StorageError::Restore {
             place: dir.to_path_buf(),
             why: format!("transaction 0x{zxid:x}: {why}"),
         })?;
         replayed += 1;
+        bytes += txn.len() as u64;
     }
+    state.found_behind(bytes);
     Ok(replayed)
 }
 

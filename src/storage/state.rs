@@ -1,22 +1,24 @@
 //! The state: the tree as of one exact zxid, brought up to date by what changed.
 //!
-//! One column family, so that one flush is atomic: ACL lists, sessions and nodes under a prefix
-//! each, and the marker, the zxid that the content is exact for, in the same batch as every change.
-//! WAL off: after a crash the state is at the marker of the last flush, and the log has the rest.
-//! It is never ahead of the log, so TRUNC never touches it.
+//! One column family: ACL lists, sessions and nodes under a prefix each, and the marker, the zxid that
+//! the content is exact for. A checkpoint writes sorted tables beside the store and hands them to it
+//! in one atomic and durable step, so that its size costs no memory and a crash leaves the state at
+//! the one marker or the other; the log has the rest. It is never ahead of the log, so TRUNC never
+//! touches it.
 //!
 //! Keys are paths: parents sort first, and RocksDB stores only what differs from the key before.
-//! One of the two files that name RocksDB. Answers to Java's `FileSnap`.
+//! Tables are merged many at a time: what changes here and there in a big tree is rewritten a few
+//! times, not once for each level. One of the files that name RocksDB. Answers to Java's `FileSnap`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 use rocksdb::{
-    BlockBasedOptions, Cache, DB, DBCompressionType, ErrorKind, LogLevel, Options, ReadOptions,
-    WriteBatch, WriteOptions, properties,
+    BlockBasedOptions, Cache, DB, DBCompactionStyle, DBCompressionType, ErrorKind,
+    IngestExternalFileOptions, LogLevel, Options, ReadOptions, SstFileWriter,
+    UniversalCompactOptions, properties,
 };
 
 use super::error::{ADVICE_DAMAGED, StorageError};
@@ -31,12 +33,12 @@ const ACL: u8 = 1;
 const SESSION: u8 = 2;
 const NODE: u8 = 3;
 
-/// Written since the last flush; more would only cost memory.
-const FLUSH_BYTES: usize = 16 << 20;
-/// Log behind the durable marker: bounds what a restart replays.
-const FLUSH_LOG_BYTES: u64 = 64 << 20;
-/// Flushes and compactions beside a log that wants its syncs quick.
+/// Compactions beside a log that wants its syncs quick.
 const BYTES_PER_SECOND: i64 = 40 << 20;
+/// Tables that are merged at once.
+const MERGED_TABLES: i32 = 12;
+/// Tables that wait to be merged before checkpoints have to wait, too.
+const WAITING_TABLES_MAX: u64 = 96;
 
 /// How much of the disk the state may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +55,6 @@ pub struct State {
     store: RwLock<Store>,
     log: LogHandle,
     sync_log_first: bool,
-    flush_every: Duration,
     poisoned: AtomicBool,
     progress: Mutex<Progress>,
     _locks: Arc<Locks>,
@@ -61,19 +62,21 @@ pub struct State {
 
 struct Store {
     db: DB,
+    options: Options,
     dir: PathBuf,
+    /// Where tables are until the store takes them over.
+    tables_dir: PathBuf,
     /// How many stores this process had before.
     installs: u64,
 }
 
 struct Progress {
-    /// The marker that the store has; in memory perhaps.
-    written: i64,
-    /// The marker that a finished flush has made durable.
-    durable: i64,
-    unflushed_bytes: usize,
-    flushed_at: Instant,
-    log_bytes_at_flush: u64,
+    /// The marker that the store has.
+    marker: i64,
+    /// What the log had taken when the checkpoint of that marker began.
+    log_bytes: u64,
+    /// Log behind the marker that was there already when the store was opened.
+    found_bytes: u64,
     log_bytes_at_tick: u64,
 }
 
@@ -86,8 +89,8 @@ impl State {
         pace: Pace,
     ) -> Result<Self, StorageError> {
         let db_dir = super::store_dir(dir)?;
-        let db =
-            DB::open(&options(&db_dir, pace), &db_dir).map_err(|e| open_failed(&db_dir, &e))?;
+        let options = options(&db_dir, pace);
+        let db = DB::open(&options, &db_dir).map_err(|e| open_failed(&db_dir, &e))?;
         let marker = match db.get(MARKER) {
             Ok(None) => 0,
             Ok(Some(bytes)) => match bytes.try_into() {
@@ -97,23 +100,25 @@ impl State {
             Err(e) => return Err(open_failed(&db_dir, &e)),
         };
         log.state_reached(marker);
+        let tables_dir = dir.join("tables");
+        empty_dir(&tables_dir).map_err(|e| StorageError::io("emptying", &tables_dir, e))?;
         let progress = Progress {
-            written: marker,
-            durable: marker,
-            unflushed_bytes: 0,
-            flushed_at: Instant::now(),
-            log_bytes_at_flush: 0,
+            marker,
+            log_bytes: 0,
+            found_bytes: 0,
             log_bytes_at_tick: 0,
         };
+        let store = Store {
+            db,
+            options,
+            dir: db_dir,
+            tables_dir,
+            installs: 0,
+        };
         Ok(Self {
-            store: RwLock::new(Store {
-                db,
-                dir: db_dir,
-                installs: 0,
-            }),
+            store: RwLock::new(store),
             log,
             sync_log_first: !config.force_sync,
-            flush_every: config.flush_every,
             poisoned: AtomicBool::new(false),
             progress: Mutex::new(progress),
             _locks: locks,
@@ -122,66 +127,78 @@ impl State {
 
     /// The zxid that the state on disk is exact for. The log up to here may go.
     pub fn durable_zxid(&self) -> i64 {
-        self.progress.lock().durable
+        self.progress.lock().marker
     }
 
-    /// The zxid of the last batch that was written.
-    pub fn written_zxid(&self) -> i64 {
-        self.progress.lock().written
+    /// What a restart would have to replay.
+    pub fn log_bytes_behind(&self) -> u64 {
+        let progress = self.progress.lock();
+        self.log.appended_bytes() - progress.log_bytes + progress.found_bytes
     }
 
-    /// Writes one batch, and flushes if it is time. For one background thread; slow on purpose
-    /// (the disk belongs to the log). Returns whether the durable marker moved.
-    ///
-    /// The batch must hold everything that changed between the last batch's zxid and its own, and
-    /// its zxid must be committed and synced in the log. A batch of a tree that was replaced meanwhile is dropped.
-    pub fn write(&self, batch: CheckpointBatch) -> Result<bool, StorageError> {
+    /// A start that is cut short again and again must not replay more each time.
+    pub(super) fn found_behind(&self, bytes: u64) {
+        self.progress.lock().found_bytes = bytes;
+    }
+
+    /// Tables come faster than they are merged: the next checkpoint should wait.
+    pub fn is_behind(&self) -> bool {
+        let tables = properties::num_files_at_level(0);
+        self.store.read().int_property(&tables) > WAITING_TABLES_MAX
+    }
+
+    /// Begins the checkpoint that brings the state to `zxid`, which must be committed and synced in
+    /// the log. For one background thread. `installs` tells how many trees were replaced before the
+    /// one that it is of: of a tree that was replaced meanwhile nothing is written.
+    pub fn begin(&self, zxid: i64, installs: u64) -> Result<Checkpoint<'_>, StorageError> {
         self.check_poison()?;
         let store = self.store.read();
-        if batch.installs != store.installs {
-            return Ok(false);
+        if store.installs == installs {
+            self.guard(store.check_merges())?;
+            let marker = self.durable_zxid();
+            assert!(
+                zxid >= marker && zxid <= self.log.last_zxid(),
+                "a checkpoint of 0x{zxid:x} between 0x{marker:x} and the log's 0x{:x}",
+                self.log.last_zxid()
+            );
+            self.log.state_reached(zxid);
         }
-        let zxid = batch.zxid;
-        assert!(
-            zxid >= self.written_zxid() && zxid <= self.log.last_zxid(),
-            "a checkpoint of 0x{zxid:x} between 0x{:x} and the log's 0x{:x}",
-            self.written_zxid(),
-            self.log.last_zxid()
-        );
-        if self.sync_log_first {
-            // Else a power failure could leave the state ahead of the log.
-            self.log.sync()?;
-        }
-        let bytes = batch.batch.size_in_bytes();
-        self.guard(store.wait_for_room())?;
-        self.log.state_reached(zxid);
-        let mut write = WriteOptions::default();
-        write.disable_wal(true);
-        let written = store.db.write_opt(batch.batch, &write);
-        self.guard(written.map_err(|e| failed("writing the state", &store.dir, &e)))?;
-        {
-            let mut progress = self.progress.lock();
-            progress.written = zxid;
-            progress.unflushed_bytes += bytes;
-        }
-        if self.is_flush_due() {
-            self.flush_store(&store)
-        } else {
-            Ok(false)
-        }
+        Ok(Checkpoint {
+            state: self,
+            zxid,
+            installs,
+            log_bytes: self.log.appended_bytes(),
+            tables: Vec::new(),
+        })
     }
 
-    /// To be called every few seconds when nothing is written, so that the last batch gets durable
-    /// and an idle server gives memory and disk back. Returns whether the log should be purged.
-    pub fn flush_if_due(&self) -> Result<bool, StorageError> {
-        if self.is_flush_due() && self.flush()? {
-            return Ok(true);
-        }
+    /// A checkpoint of a single batch. Returns whether it was written.
+    pub fn write(&self, mut batch: CheckpointBatch) -> Result<bool, StorageError> {
+        let mut checkpoint = self.begin(batch.zxid, batch.installs)?;
+        checkpoint.put(&mut batch)?;
+        checkpoint.finish()
+    }
+
+    /// Another store takes the place of this one. Checkpoints of the old tree find that out.
+    pub(super) fn replace(&self, other: State) {
+        let mut store = self.store.write();
+        let installs = store.installs + 1;
+        *store = other.store.into_inner();
+        store.installs = installs;
+        let mut progress = self.progress.lock();
+        *progress = other.progress.into_inner();
+        progress.log_bytes = self.log.appended_bytes();
+        progress.log_bytes_at_tick = progress.log_bytes;
+    }
+
+    /// To be called every few seconds when nothing is written, so that an idle server gives memory and
+    /// disk back. Returns whether the log should be purged.
+    pub fn tidy_if_idle(&self) -> Result<bool, StorageError> {
         let idle = {
             let mut progress = self.progress.lock();
             let appended = self.log.appended_bytes();
             let was = std::mem::replace(&mut progress.log_bytes_at_tick, appended);
-            was == appended && progress.durable == progress.written
+            was == appended && progress.marker == self.log.last_zxid()
         };
         let tidied = idle && self.log.tidy()?;
         if tidied {
@@ -190,58 +207,13 @@ impl State {
         Ok(tidied)
     }
 
-    fn is_flush_due(&self) -> bool {
-        let progress = self.progress.lock();
-        let log_bytes = self.log.appended_bytes() - progress.log_bytes_at_flush;
-        progress.durable < progress.written
-            && (progress.unflushed_bytes >= FLUSH_BYTES
-                || progress.flushed_at.elapsed() >= self.flush_every
-                || log_bytes >= FLUSH_LOG_BYTES)
-    }
-
-    /// Makes all that was written durable; for a clean stop, too. Returns whether the durable
-    /// marker moved.
-    pub fn flush(&self) -> Result<bool, StorageError> {
-        self.check_poison()?;
-        self.flush_store(&self.store.read())
-    }
-
-    fn flush_store(&self, store: &Store) -> Result<bool, StorageError> {
-        let (marker, log_bytes) = {
-            let progress = self.progress.lock();
-            if progress.durable == progress.written {
-                return Ok(false);
-            }
-            (progress.written, self.log.appended_bytes())
-        };
-        let flushed = store.db.flush();
-        self.guard(flushed.map_err(|e| failed("flushing the state", &store.dir, &e)))?;
-        let mut progress = self.progress.lock();
-        progress.durable = progress.durable.max(marker);
-        progress.unflushed_bytes = 0;
-        progress.flushed_at = Instant::now();
-        progress.log_bytes_at_flush = log_bytes;
-        Ok(true)
-    }
-
-    /// Another store takes the place of this one. Batches for the old one find that out.
-    pub(super) fn replace(&self, other: State) {
-        let mut store = self.store.write();
-        let installs = store.installs + 1;
-        *store = other.store.into_inner();
-        store.installs = installs;
-        let mut progress = self.progress.lock();
-        *progress = other.progress.into_inner();
-        progress.log_bytes_at_flush = self.log.appended_bytes();
-        progress.log_bytes_at_tick = progress.log_bytes_at_flush;
-    }
-
     /// Hands everything to `into`: ACLs, sessions, nodes (parents first), then the marker.
     pub(super) fn restore(&self, into: &mut dyn Restore) -> Result<(), StorageError> {
         let store = self.store.read();
         let mut read = ReadOptions::default();
         read.fill_cache(false);
-        read.set_readahead_size(4 << 20);
+        // For each of the tables that overlap.
+        read.set_readahead_size(1 << 20);
         let mut iter = store.db.raw_iterator_opt(read);
         iter.seek([ACL]);
         while let Some((key, value)) = iter.item() {
@@ -308,48 +280,115 @@ impl Store {
         }
     }
 
-    /// With a flush that failed, RocksDB would let a write wait for ever.
-    fn wait_for_room(&self) -> Result<(), StorageError> {
-        let int = |name| self.db.property_int_value(name).ok().flatten().unwrap_or(0);
-        loop {
-            if int(properties::BACKGROUND_ERRORS) > 0 {
-                let why = "it does not get its tables written".to_owned();
-                let place = self.dir.clone();
-                if room::is_full(&place) {
-                    return Err(StorageError::NoSpace { place, why });
-                }
-                let doing = "writing the state";
-                return Err(StorageError::Io { doing, place, why });
-            }
-            if int(properties::IS_WRITE_STOPPED) == 0 {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(5));
+    /// A merge that failed leaves tables that nobody will ever merge.
+    fn check_merges(&self) -> Result<(), StorageError> {
+        if self.int_property(properties::BACKGROUND_ERRORS) == 0 {
+            return Ok(());
+        }
+        let (place, why) = (self.dir.clone(), "its tables are not merged".to_owned());
+        if room::is_full(&place) {
+            return Err(StorageError::NoSpace { place, why });
+        }
+        let doing = "writing the state";
+        Err(StorageError::Io { doing, place, why })
+    }
+
+    fn int_property(&self, name: &rocksdb::properties::PropName) -> u64 {
+        let value = self.db.property_int_value(name);
+        value.ok().flatten().unwrap_or(0)
+    }
+}
+
+/// A checkpoint that is being written. Dropped before its end it has changed nothing.
+pub struct Checkpoint<'a> {
+    state: &'a State,
+    zxid: i64,
+    installs: u64,
+    log_bytes: u64,
+    tables: Vec<PathBuf>,
+}
+
+impl Checkpoint<'_> {
+    /// Writes a part and empties the batch. What a later part says of a key counts.
+    pub fn put(&mut self, batch: &mut CheckpointBatch) -> Result<(), StorageError> {
+        let state = self.state;
+        state.check_poison()?;
+        assert_eq!(batch.zxid, self.zxid, "a batch of another checkpoint");
+        let store = state.store.read();
+        if store.installs == self.installs {
+            batch.sort();
+            let table = store.tables_dir.join(format!("{}", self.tables.len()));
+            let written = batch.write(&store.options, &table);
+            state.guard(
+                written.map_err(|e| failed("writing a table of the state", &store.dir, &e)),
+            )?;
+            self.tables.push(table);
+        }
+        batch.clear();
+        Ok(())
+    }
+
+    /// Makes the state what was written, at once and durably. Returns `false` if the tree was
+    /// replaced meanwhile.
+    pub fn finish(mut self) -> Result<bool, StorageError> {
+        if self.tables.is_empty() {
+            self.put(&mut CheckpointBatch::new(self.zxid))?;
+        }
+        let state = self.state;
+        let store = state.store.read();
+        if store.installs != self.installs {
+            return Ok(false);
+        }
+        if state.sync_log_first {
+            // Else a power failure could leave the state ahead of the log.
+            state.log.sync()?;
+        }
+        let mut ingest = IngestExternalFileOptions::default();
+        ingest.set_move_files(true);
+        let tables = self.tables.clone();
+        let taken = store.db.ingest_external_file_opts(&ingest, tables);
+        state.guard(taken.map_err(|e| failed("adding to the state", &store.dir, &e)))?;
+        let mut progress = state.progress.lock();
+        progress.marker = self.zxid;
+        progress.log_bytes = self.log_bytes;
+        progress.found_bytes = 0;
+        Ok(true)
+    }
+}
+
+impl Drop for Checkpoint<'_> {
+    fn drop(&mut self) {
+        for table in &self.tables {
+            // The store has moved it; or nobody needs it, and the next start empties the directory.
+            let _ = std::fs::remove_file(table);
         }
     }
 }
 
-/// What changed up to one zxid. Encodes straight into the store's own form.
+/// A part of what changed up to one zxid.
 pub struct CheckpointBatch {
     zxid: i64,
     installs: u64,
-    batch: WriteBatch,
-    key: Vec<u8>,
-    value: Vec<u8>,
+    /// Keys and values, one after the other.
+    bytes: Vec<u8>,
+    changes: Vec<Change>,
+}
+
+struct Change {
+    start: usize,
+    key_end: usize,
+    /// `None` for a removal.
+    end: Option<usize>,
 }
 
 impl CheckpointBatch {
-    /// Begins the batch that brings the state to `zxid`.
+    /// A part of the checkpoint that brings the state to `zxid`.
     pub fn new(zxid: i64) -> Self {
-        let mut batch = WriteBatch::default();
-        batch.put(MARKER, zxid.to_be_bytes());
-        let (key, value) = (Vec::new(), Vec::new());
         Self {
             zxid,
             installs: 0,
-            batch,
-            key,
-            value,
+            bytes: Vec::new(),
+            changes: Vec::new(),
         }
     }
 
@@ -364,58 +403,89 @@ impl CheckpointBatch {
         self.zxid
     }
 
-    /// Changes in this batch, the marker not counted.
     pub fn len(&self) -> usize {
-        self.batch.len() - 1
+        self.changes.len()
     }
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
+    pub fn size_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     pub fn put_node(&mut self, path: &str, node: &NodeRecord<'_>) {
-        self.key.clear();
-        self.key.push(NODE);
-        self.key.extend_from_slice(path.as_bytes());
-        self.value.clear();
-        node.encode(&mut self.value);
-        self.batch.put(&self.key, &self.value);
+        self.put(NODE, path.as_bytes(), |value| node.encode(value));
     }
 
     pub fn delete_node(&mut self, path: &str) {
-        self.key.clear();
-        self.key.push(NODE);
-        self.key.extend_from_slice(path.as_bytes());
-        self.batch.delete(&self.key);
+        self.delete(NODE, path.as_bytes());
     }
 
     pub fn put_session(&mut self, id: i64, timeout_ms: i32) {
-        self.batch.put(session_key(id), timeout_ms.to_be_bytes());
+        let value = timeout_ms.to_be_bytes();
+        self.put(SESSION, &id.to_be_bytes(), |v| v.extend_from_slice(&value));
     }
 
     pub fn delete_session(&mut self, id: i64) {
-        self.batch.delete(session_key(id));
+        self.delete(SESSION, &id.to_be_bytes());
     }
 
     pub fn put_acl(&mut self, id: u32, bytes: &[u8]) {
-        self.batch.put(acl_key(id), bytes);
+        self.put(ACL, &id.to_be_bytes(), |v| v.extend_from_slice(bytes));
     }
 
     pub fn delete_acl(&mut self, id: u32) {
-        self.batch.delete(acl_key(id));
+        self.delete(ACL, &id.to_be_bytes());
     }
-}
 
-fn session_key(id: i64) -> [u8; 9] {
-    let mut key = [SESSION; 9];
-    key[1..].copy_from_slice(&id.to_be_bytes());
-    key
-}
+    fn put(&mut self, kind: u8, key: &[u8], encode: impl FnOnce(&mut Vec<u8>)) {
+        self.delete(kind, key);
+        encode(&mut self.bytes);
+        if let Some(change) = self.changes.last_mut() {
+            change.end = Some(self.bytes.len());
+        }
+    }
 
-fn acl_key(id: u32) -> [u8; 5] {
-    let mut key = [ACL; 5];
-    key[1..].copy_from_slice(&id.to_be_bytes());
-    key
+    fn delete(&mut self, kind: u8, key: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.push(kind);
+        self.bytes.extend_from_slice(key);
+        self.changes.push(Change {
+            start,
+            key_end: self.bytes.len(),
+            end: None,
+        });
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.changes.clear();
+    }
+
+    /// In the order of keys, the last change of each.
+    fn sort(&mut self) {
+        let key = |change: &Change| &self.bytes[change.start..change.key_end];
+        // The later first, because of two it is the second that goes.
+        let order = |a: &Change, b: &Change| key(a).cmp(key(b)).then(b.start.cmp(&a.start));
+        self.changes.sort_unstable_by(order);
+        self.changes.dedup_by(|b, a| key(a) == key(b));
+    }
+
+    fn write(&self, options: &Options, table: &Path) -> Result<(), rocksdb::Error> {
+        let mut writer = SstFileWriter::create(options);
+        writer.open(table)?;
+        writer.put(MARKER, self.zxid.to_be_bytes())?;
+        for change in &self.changes {
+            let key = &self.bytes[change.start..change.key_end];
+            match change.end {
+                Some(end) => writer.put(key, &self.bytes[change.key_end..end])?,
+                None => writer.delete(key)?,
+            }
+        }
+        writer.finish()
+    }
 }
 
 fn damaged(place: &Path, why: String) -> StorageError {
@@ -445,16 +515,20 @@ fn options(dir: &Path, pace: Pace) -> Options {
     table.set_block_cache(&Cache::new_lru_cache(1 << 20));
     table.set_format_version(6);
 
+    // Few merges of many tables, all of them when as much came as there was.
+    let mut merge = UniversalCompactOptions::default();
+    merge.set_max_size_amplification_percent(100);
+
     let mut options = Options::default();
     options.create_if_missing(super::is_new_store(dir));
     options.set_paranoid_checks(true);
-    // Twice what makes us flush: RocksDB should not begin a flush of its own in between.
-    options.set_write_buffer_size(2 * FLUSH_BYTES);
-    options.set_max_write_buffer_number(2);
-    options.set_allow_concurrent_memtable_write(false);
+    // Tables come ready made.
+    options.set_write_buffer_size(64 << 10);
     options.set_compression_type(DBCompressionType::Lz4);
     options.set_block_based_table_factory(&table);
-    options.set_level_compaction_dynamic_level_bytes(true);
+    options.set_compaction_style(DBCompactionStyle::Universal);
+    options.set_universal_compaction_options(&merge);
+    options.set_level_zero_file_num_compaction_trigger(MERGED_TABLES);
     options.set_target_file_size_base(16 << 20);
     options.set_max_background_jobs(2);
     options.set_bytes_per_sync(1 << 20);
@@ -464,4 +538,11 @@ fn options(dir: &Path, pace: Pace) -> Options {
     options.set_max_open_files(64);
     super::quiet!(options);
     options
+}
+
+fn empty_dir(dir: &Path) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(dir) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
+        _ => std::fs::create_dir(dir),
+    }
 }

@@ -7,6 +7,7 @@
 #![deny(clippy::disallowed_methods)]
 
 pub mod acl;
+pub mod changes;
 pub mod cursor;
 pub mod digest;
 mod index;
@@ -25,9 +26,10 @@ use crate::ids::{SessionId, Zxid};
 use crate::proto::Stat;
 use crate::proto::txn::TxnDigest;
 use acl::{AclList, AclTable};
+use changes::Changes;
 use digest::{NodeDigest, TreeDigest};
 use index::PathIndex;
-use node::{Dir, FLAG_COUNTS, FLAG_DIRTY, Slab};
+use node::{Dir, Slab};
 pub use node::{Kind, Node, NodeId, TTL_MS_MAX};
 use quota::QuotaIndex;
 
@@ -77,14 +79,6 @@ pub struct Tree {
     /// A tree from elsewhere may show transactions up to here that are applied again; before, its digest says nothing.
     exact_from: i64,
     changes: Changes,
-}
-
-/// What a checkpoint has to write.
-#[derive(Default)]
-struct Changes {
-    nodes: Vec<NodeId>,
-    removed: Vec<Box<str>>,
-    sessions: Set<SessionId>,
 }
 
 impl Tree {
@@ -158,7 +152,7 @@ impl Tree {
             exact_from: 0,
             changes: Changes::default(),
         };
-        root.flags |= FLAG_COUNTS;
+        root.set_counts();
         root.digest = NodeDigest::of_body("", Some(b""));
         let id = tree.slab.insert(root);
         assert_eq!(id, NodeId::ROOT);
@@ -192,16 +186,23 @@ impl Tree {
     }
 
     pub fn path_of(&self, id: NodeId) -> String {
+        let mut path = String::new();
+        self.path_into(id, &mut path);
+        path
+    }
+
+    fn path_into(&self, id: NodeId, path: &mut String) {
         if id == NodeId::ROOT {
-            return "/".to_owned();
+            "/".clone_into(path);
+            return;
         }
         let node = self.slab.get(id);
         let parent = self.dir(node.parent).map_or("", |d| &*d.path);
-        let mut path = String::with_capacity(parent.len() + 1 + node.name().len());
+        path.clear();
+        path.reserve_exact(parent.len() + 1 + node.name().len());
         path.push_str(parent);
         path.push('/');
         path.push_str(node.name());
-        path
     }
 
     pub fn kind(&self, node: &Node) -> Kind {
@@ -413,6 +414,8 @@ impl Tree {
     pub fn delete(&mut self, id: NodeId, zxid: i64) {
         let path = self.path_of(id);
         let hash = self.index.hash(&path);
+        self.save(id);
+        self.mark(self.slab.get(id).parent);
         self.index.remove(hash, id);
         let node = self.slab.remove(id);
         self.bytes -= (path.len() + node.data_len()) as u64;
@@ -432,7 +435,6 @@ impl Tree {
         dir.pzxid = dir.pzxid.max(zxid);
         dir.listing.take();
         self.rehash(node.parent);
-        self.mark(node.parent);
         self.acls.give_back(node.acl);
         match self.kind(&node) {
             Kind::Ephemeral(session) => {
@@ -452,7 +454,9 @@ impl Tree {
             }
             Kind::Persistent => {}
         }
-        self.changes.removed.push(path.into_boxed_str());
+        if node.is_stored() {
+            self.changes.removed.push(path.into_boxed_str());
+        }
     }
 
     pub fn set_data(
@@ -478,22 +482,22 @@ impl Tree {
     }
 
     fn put_data(&mut self, id: NodeId, data: Option<&[u8]>) {
+        self.mark(id);
         let node = self.slab.get_mut(id);
         let old = node.data_len();
         node.set_data(data);
         self.bytes = self.bytes + node.data_len() as u64 - old as u64;
         self.hash_body(id);
-        self.mark(id);
     }
 
     pub fn set_acl(&mut self, id: NodeId, acl: AclList, aversion: i32) {
+        self.mark(id);
         let new = self.acls.take(acl);
         let node = self.slab.get_mut(id);
         let old = std::mem::replace(&mut node.acl, new);
         node.aversion = aversion;
         self.acls.give_back(old);
         self.rehash(id);
-        self.mark(id);
     }
 
     pub fn add_session(&mut self, session: SessionId, timeout_ms: i32) {
@@ -508,6 +512,7 @@ impl Tree {
 
     /// The counter rises only: a create that is replayed over a newer tree must not turn it back.
     fn raise_cversion(&mut self, parent: NodeId, cversion: i32, zxid: i64) {
+        self.mark(parent);
         let dir = self.dir_mut(parent);
         let wanted = if cversion == -1 {
             dir.cversion.wrapping_add(1)
@@ -519,13 +524,12 @@ impl Tree {
             dir.pzxid = zxid;
             self.rehash(parent);
         }
-        self.mark(parent);
     }
 
     /// Path or data of a node are new.
     fn hash_body(&mut self, id: NodeId) {
         let node = self.slab.get(id);
-        if self.digest.is_none() || node.flags & FLAG_COUNTS == 0 {
+        if self.digest.is_none() || !node.counts() {
             return;
         }
         let body = match (id != NodeId::ROOT)
@@ -550,7 +554,7 @@ impl Tree {
             return;
         };
         let node = self.slab.get_mut(id);
-        if node.flags & FLAG_COUNTS == 0 {
+        if !node.counts() {
             return;
         }
         let new = node.digest.with(&node.numbers());
@@ -570,7 +574,7 @@ impl Tree {
         node.parent = parent;
         node.next = first;
         if self.digest.is_some() && digest::counts(path) {
-            node.flags |= FLAG_COUNTS;
+            node.set_counts();
             node.digest = NodeDigest::of_body(path, node.data());
         }
         let id = self.slab.insert(node);
@@ -627,19 +631,6 @@ impl Tree {
             Some(dir) => dir,
             None => panic!("a node with children has no directory part"),
         }
-    }
-
-    fn mark(&mut self, id: NodeId) {
-        let node = self.slab.get_mut(id);
-        if node.flags & FLAG_DIRTY == 0 {
-            node.flags |= FLAG_DIRTY;
-            self.changes.nodes.push(id);
-        }
-    }
-
-    /// How many nodes a checkpoint taken now would write.
-    pub fn changed_nodes(&self) -> usize {
-        self.changes.nodes.len() + self.changes.removed.len() + self.changes.sessions.len()
     }
 }
 

@@ -4,6 +4,7 @@
 //! that a node gets with its first child and then keeps: most nodes are leaves and pay eight bytes for it.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::digest::{NodeDigest, Numbers};
 
@@ -71,7 +72,7 @@ pub struct Node {
     pub(super) parent: NodeId,
     pub(super) next: NodeId,
     pub(super) prev: NodeId,
-    pub(super) flags: u8,
+    flags: Flags,
     pub(super) digest: NodeDigest,
     /// Name, then data, in one allocation.
     buf: Box<[u8]>,
@@ -92,13 +93,37 @@ pub struct Dir {
     pub(super) listing: OnceLock<Box<[u8]>>,
 }
 
-pub(super) const FLAG_NULL_DATA: u8 = 1;
-/// Changed since the last checkpoint was taken.
-pub(super) const FLAG_DIRTY: u8 = 2;
+const NULL_DATA: u8 = 1;
 /// The slot is in use.
-pub(super) const FLAG_LIVE: u8 = 4;
+const LIVE: u8 = 2;
+/// A checkpoint has written the node: its end has to be written, too.
+const STORED: u8 = 4;
+/// Changed since the last checkpoint began, and changed before the one under way began; which is which
+/// turns with every checkpoint, so that beginning one touches no node.
+const CHANGED: [u8; 2] = [8, 16];
 /// Part of the tree's digest.
-pub(super) const FLAG_COUNTS: u8 = 8;
+const COUNTS: u8 = 32;
+
+/// Atomic because a checkpoint takes nodes under the shared lock. Only it writes there; everybody else who
+/// writes has the tree for himself.
+#[derive(Debug)]
+struct Flags(AtomicU8);
+
+impl Flags {
+    fn has(&self, flag: u8) -> bool {
+        self.0.load(Ordering::Relaxed) & flag != 0
+    }
+
+    fn set(&mut self, flag: u8, on: bool) {
+        let flags = self.0.get_mut();
+        *flags = if on { *flags | flag } else { *flags & !flag };
+    }
+
+    fn swap(&self, clear: u8, set: u8) {
+        let flags = self.0.load(Ordering::Relaxed);
+        self.0.store(flags & !clear | set, Ordering::Relaxed);
+    }
+}
 
 impl Node {
     pub(super) fn new(name: &str, data: Option<&[u8]>) -> Node {
@@ -115,7 +140,7 @@ impl Node {
             parent: NodeId::NONE,
             next: NodeId::NONE,
             prev: NodeId::NONE,
-            flags: FLAG_LIVE,
+            flags: Flags(AtomicU8::new(LIVE)),
             digest: NodeDigest::default(),
             buf: Box::default(),
             dir: None,
@@ -130,11 +155,7 @@ impl Node {
         buf.extend_from_slice(name);
         buf.extend_from_slice(bytes);
         self.buf = buf.into_boxed_slice();
-        self.flags = if data.is_none() {
-            self.flags | FLAG_NULL_DATA
-        } else {
-            self.flags & !FLAG_NULL_DATA
-        };
+        self.flags.set(NULL_DATA, data.is_none());
     }
 
     pub fn name(&self) -> &str {
@@ -143,7 +164,7 @@ impl Node {
     }
 
     pub fn data(&self) -> Option<&[u8]> {
-        (self.flags & FLAG_NULL_DATA == 0).then(|| &self.buf[self.name_len as usize..])
+        (!self.flags.has(NULL_DATA)).then(|| &self.buf[self.name_len as usize..])
     }
 
     pub(super) fn name_and_data(&self) -> &[u8] {
@@ -159,17 +180,13 @@ impl Node {
         match data {
             Some(new) if new.len() == self.data_len() => {
                 self.buf[start..].copy_from_slice(new);
-                self.flags &= !FLAG_NULL_DATA;
+                self.flags.set(NULL_DATA, false);
             }
             _ => {
                 let old = std::mem::take(&mut self.buf);
                 self.fill(&old[..start], data);
             }
         }
-    }
-
-    pub(super) fn is_live(&self) -> bool {
-        self.flags & FLAG_LIVE != 0
     }
 
     pub fn child_count(&self) -> u32 {
@@ -202,6 +219,41 @@ impl Node {
 
     pub fn digest(&self) -> NodeDigest {
         self.digest
+    }
+
+    pub(super) fn counts(&self) -> bool {
+        self.flags.has(COUNTS)
+    }
+
+    pub(super) fn set_counts(&mut self) {
+        self.flags.set(COUNTS, true);
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.flags.has(LIVE)
+    }
+
+    pub(super) fn is_stored(&self) -> bool {
+        self.flags.has(STORED)
+    }
+
+    /// Changed in the period of that turn, and not taken since.
+    pub(super) fn has_changed(&self, turn: usize) -> bool {
+        self.flags.has(CHANGED[turn])
+    }
+
+    pub(super) fn set_changed(&mut self, turn: usize) {
+        self.flags.set(CHANGED[turn], true);
+    }
+
+    /// What changed in that turn is with the checkpoint.
+    pub(super) fn set_taken(&self, turn: usize) {
+        self.flags.swap(CHANGED[turn], STORED);
+    }
+
+    /// As the store has it.
+    pub(super) fn set_clean(&self) {
+        self.flags.swap(CHANGED[0] | CHANGED[1], STORED);
     }
 }
 
@@ -237,7 +289,7 @@ impl Slab {
         self.live -= 1;
         self.free.push(id);
         let mut gone = Node::new("", None);
-        gone.flags = 0;
+        gone.flags.set(LIVE, false);
         std::mem::replace(self.get_mut(id), gone)
     }
 
@@ -264,7 +316,7 @@ impl Slab {
             .iter()
             .flatten()
             .enumerate()
-            .filter(|(_, n)| n.flags & FLAG_LIVE != 0)
+            .filter(|(_, n)| n.is_live())
             .map(|(i, n)| (NodeId(i as u32), n))
     }
 }

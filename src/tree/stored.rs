@@ -1,25 +1,12 @@
-//! The tree as a checkpoint takes it and as it comes back from disk. What a checkpoint writes is what changed
-//! since the last one; it is exact at the tree's last zxid.
+//! The tree as it is stored and as it comes back from disk.
 
 use super::acl::AclList;
-use super::node::{FLAG_DIRTY, FLAG_LIVE};
 use super::quota::QUOTA_ROOT;
 use super::{Node, NodeId, Tree, path};
 use crate::auth::{AclEntry, perm};
 use crate::ids::SessionId;
 
-/// One thing that changed. Removals come before everything else, so that a path that was used again keeps
-/// what it holds now.
-pub enum Changed<'a> {
-    RemovedNode(&'a str),
-    RemovedAcl(u32),
-    Acl(u32, &'a AclList),
-    RemovedSession(SessionId),
-    Session(SessionId, i32),
-    Node(&'a str, &'a Node),
-}
-
-/// What a node is restored from: the counters of a directory included.
+/// What is stored of a node: the counters of a directory included.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StoredNode<'a> {
     pub czxid: i64,
@@ -35,51 +22,25 @@ pub struct StoredNode<'a> {
     pub data: Option<&'a [u8]>,
 }
 
+impl<'a> StoredNode<'a> {
+    pub fn of(node: &'a Node) -> StoredNode<'a> {
+        StoredNode {
+            czxid: node.czxid,
+            mzxid: node.mzxid,
+            pzxid: node.pzxid(),
+            ctime: node.ctime,
+            mtime: node.mtime,
+            owner: node.owner,
+            version: node.version,
+            cversion: node.cversion(),
+            aversion: node.aversion,
+            acl: node.acl,
+            data: node.data(),
+        }
+    }
+}
+
 impl Tree {
-    /// Gives every change since the last call, and forgets it.
-    pub fn take_changes(&mut self, mut visit: impl FnMut(Changed<'_>)) {
-        let changes = std::mem::take(&mut self.changes);
-        for path in &changes.removed {
-            visit(Changed::RemovedNode(path));
-        }
-        let acls = std::mem::take(&mut self.acls.dirty);
-        for id in acls {
-            match self.acls.find(id) {
-                Some(list) => visit(Changed::Acl(id, list)),
-                None => visit(Changed::RemovedAcl(id)),
-            }
-        }
-        for session in changes.sessions {
-            match self.sessions.get(&session) {
-                Some(timeout) => visit(Changed::Session(session, *timeout)),
-                None => visit(Changed::RemovedSession(session)),
-            }
-        }
-        for id in changes.nodes {
-            let node = self.slab.get_mut(id);
-            // A slot may be listed twice, for a node that went and one that came.
-            if node.flags & FLAG_LIVE == 0 || node.flags & FLAG_DIRTY == 0 {
-                continue;
-            }
-            node.flags &= !FLAG_DIRTY;
-            let path = self.path_of(id);
-            visit(Changed::Node(&path, self.slab.get(id)));
-        }
-    }
-
-    /// Gives everything, as if all of it had changed; parents first.
-    pub fn everything(&self, mut visit: impl FnMut(Changed<'_>)) {
-        for (id, list) in self.acls.lists() {
-            visit(Changed::Acl(id, list));
-        }
-        for (session, timeout_ms) in self.sessions() {
-            visit(Changed::Session(session, timeout_ms));
-        }
-        self.walk(NodeId::ROOT, &mut |id, node| {
-            visit(Changed::Node(&self.path_of(id), node));
-        });
-    }
-
     /// Lists of ACL entries that have numbers, the open one excepted.
     pub fn acl_lists(&self) -> impl Iterator<Item = (u32, &AclList)> {
         self.acls.lists()
@@ -134,14 +95,14 @@ impl Tree {
         // their parents' now. (Lists of ACL entries have none, so this is not quite all.)
         let newest = stored.mzxid.max(stored.pzxid);
         self.exact_from = self.exact_from.max(newest);
+        self.slab.get(id).set_clean();
         Ok(())
     }
 
     /// After the last node, before the log is replayed.
     pub fn restored(&mut self, zxid: crate::ids::Zxid) {
         self.acls.restored();
-        self.changes = super::Changes::default();
-        self.slab.get_mut(NodeId::ROOT).flags &= !FLAG_DIRTY;
+        self.forget_changes();
         self.set_last_zxid(zxid);
     }
 
@@ -171,22 +132,5 @@ impl Tree {
             .filter(|(session, _)| !self.sessions.contains_key(*session))
             .flat_map(|(_, nodes)| nodes.iter().copied())
             .collect()
-    }
-
-    /// The stored form of a node.
-    pub fn stored<'a>(&self, node: &'a Node) -> StoredNode<'a> {
-        StoredNode {
-            czxid: node.czxid,
-            mzxid: node.mzxid,
-            pzxid: node.pzxid(),
-            ctime: node.ctime,
-            mtime: node.mtime,
-            owner: node.owner,
-            version: node.version,
-            cversion: node.cversion(),
-            aversion: node.aversion,
-            acl: node.acl,
-            data: node.data(),
-        }
     }
 }

@@ -12,6 +12,7 @@ use std::task::Waker;
 
 use parking_lot::Mutex;
 
+use super::checkpoint::Pending;
 use super::client::{Client, Next, Phase, Sink};
 use super::prep::Group;
 use super::{Pipeline, Settings};
@@ -46,33 +47,37 @@ struct Peer {
     wire: Wire,
 }
 
+pub(super) fn pipeline_of(tree: Tree) -> (Arc<Pipeline>, Pending) {
+    let rules = Rules {
+        providers: Providers::new(AuthSettings::default()).unwrap(),
+        extended_types: true,
+        enforce_quota: false,
+        close_session_lists_paths: true,
+        reconfig_enabled: false,
+    };
+    let settings = Settings {
+        tick_ms: 1000,
+        session_timeout_ms_min: 2000,
+        session_timeout_ms_max: 20_000,
+        frame_bytes_max: 1 << 20,
+        outstanding_max: 1000,
+        enforced_schemes: Vec::new(),
+        flush_delay_ms: 0,
+        batch_max: 1000,
+        container_check_ms: 60_000,
+        container_per_minute: 10_000,
+        container_never_used_ms: 0,
+        large_request_threshold: usize::MAX,
+        large_request_bytes_max: usize::MAX,
+        request_throttle: None,
+        connection_throttle: None,
+    };
+    Pipeline::new(tree, rules, settings)
+}
+
 impl Rig {
     fn new() -> Rig {
-        let rules = Rules {
-            providers: Providers::new(AuthSettings::default()).unwrap(),
-            extended_types: true,
-            enforce_quota: false,
-            close_session_lists_paths: true,
-            reconfig_enabled: false,
-        };
-        let settings = Settings {
-            tick_ms: 1000,
-            session_timeout_ms_min: 2000,
-            session_timeout_ms_max: 20_000,
-            frame_bytes_max: 1 << 20,
-            outstanding_max: 1000,
-            enforced_schemes: Vec::new(),
-            flush_delay_ms: 0,
-            batch_max: 1000,
-            container_check_ms: 60_000,
-            container_per_minute: 10_000,
-            container_never_used_ms: 0,
-            large_request_threshold: usize::MAX,
-            large_request_bytes_max: usize::MAX,
-            request_throttle: None,
-            connection_throttle: None,
-        };
-        let (pipeline, _checkpoints) = Pipeline::new(Tree::new(true), rules, settings);
+        let (pipeline, _checkpoints) = pipeline_of(Tree::new(true));
         Rig { pipeline }
     }
 

@@ -33,7 +33,6 @@ fn child_appends_until_it_is_killed() {
                 twin.put_into(&path, &mut batch);
             }
             storage.state.write(batch).unwrap();
-            storage.state.flush().unwrap();
             storage.log.handle().purge(zxid, 100).unwrap();
             checkpointed = zxid;
         }

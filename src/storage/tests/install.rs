@@ -55,7 +55,6 @@ fn the_new_tree_replaces_state_and_log() {
         .state
         .write(CheckpointBatch::new(zxid + 1).behind(1))
         .unwrap();
-    storage.state.flush().unwrap();
     drop(storage);
 
     let (storage, restored) = open_at(dir.path()).unwrap();
@@ -141,7 +140,6 @@ fn checkpoints_of_a_tree_that_was_replaced_are_dropped() {
     let mut good = CheckpointBatch::new(zxid + 2).behind(1);
     good.put_node("/good", &NodeRecord::default());
     storage.state.write(good).unwrap();
-    storage.state.flush().unwrap();
     drop(storage);
     let (_, restored) = open_at(dir.path()).unwrap();
     assert_eq!(restored.marker, Some(zxid + 2));
@@ -208,7 +206,6 @@ fn a_member_of_an_ensemble_keeps_its_tail_as_log() {
     let (mut storage, _) = open_at(dir.path()).unwrap();
     append(&mut storage.log, 1..=20, 10);
     storage.state.write(CheckpointBatch::new(12)).unwrap();
-    storage.state.flush().unwrap();
     drop(storage);
     let config = StorageConfig {
         replay: Replay::None,

@@ -140,13 +140,12 @@ fn a_purge_frees_files_and_keeps_what_was_asked_for() {
         let path = twin.apply(&txn(zxid, &format!("/n{zxid}"), Some(&[zxid as u8; 1000])));
         twin.put_into(&path, &mut batch);
     }
-    storage.state.write(batch).unwrap();
     let handle = storage.log.handle();
     assert!(
         !handle.purge(storage.state.durable_zxid(), 500).unwrap(),
         "nothing is durable yet"
     );
-    assert!(storage.state.flush().unwrap());
+    storage.state.write(batch).unwrap();
     assert_eq!(storage.state.durable_zxid(), 3900);
 
     let before = size(&log_db(dir.path()));
@@ -184,7 +183,6 @@ fn a_lost_state_is_made_again_from_a_log_that_was_never_purged() {
     let mut batch = CheckpointBatch::new(9);
     batch.put_session(1, 1);
     storage.state.write(batch).unwrap();
-    storage.state.flush().unwrap();
     drop(storage);
     fs::remove_dir_all(dir.path().join("ferrokeeper/state")).unwrap();
     let (_, restored) = open_at(dir.path()).unwrap();
@@ -200,11 +198,11 @@ fn without_force_sync_everything_is_still_there_after_a_sigkill() {
     };
     let mut storage = open(&config, &mut Restored::default()).unwrap();
     append(&mut storage.log, 1..=9, 10);
-    let mut batch = CheckpointBatch::new(9);
+    let mut batch = CheckpointBatch::new(4);
     batch.put_acl(1, b"world");
     storage.state.write(batch).unwrap();
     let image = crash_image(dir.path());
-    assert_eq!(open_at(image.path()).unwrap().1.replayed.len(), 9);
+    assert_eq!(open_at(image.path()).unwrap().1.replayed, [5, 6, 7, 8, 9]);
 }
 
 #[test]

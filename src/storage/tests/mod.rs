@@ -126,12 +126,11 @@ fn append(log: &mut Log, zxids: std::ops::RangeInclusive<i64>, len: usize) {
     log.append(last, &bytes).unwrap();
 }
 
-/// Small files, so that tests see several of them; and nothing happens by the clock.
+/// Small files, so that tests see several of them.
 fn config(dir: &Path) -> StorageConfig {
     StorageConfig {
         log_file_bytes: 256 << 10,
         warm_log: false,
-        flush_every: Duration::from_secs(24 * 3600),
         ..StorageConfig::new(dir)
     }
 }

@@ -28,7 +28,6 @@ fn acls_sessions_and_nodes_come_back_parents_first() {
     batch.delete_session(77);
     batch.delete_acl(1);
     storage.state.write(batch).unwrap();
-    storage.state.flush().unwrap();
     drop(storage);
     let (_, restored) = open_at(dir.path()).unwrap();
     let paths: Vec<_> = restored.twin.nodes.keys().cloned().collect();
@@ -42,22 +41,85 @@ fn acls_sessions_and_nodes_come_back_parents_first() {
 }
 
 #[test]
-fn an_unflushed_checkpoint_is_not_durable_and_the_log_covers_it() {
+fn a_checkpoint_is_not_there_before_its_end_and_the_log_covers_it() {
     let dir = tempfile::tempdir().unwrap();
     let (mut storage, _) = open_at(dir.path()).unwrap();
     append(&mut storage.log, 1..=7, 1);
-    storage.state.write(CheckpointBatch::new(5)).unwrap();
-    assert_eq!(
-        (storage.state.written_zxid(), storage.state.durable_zxid()),
-        (5, 0)
-    );
+    let parts = |checkpoint: &mut Checkpoint<'_>| {
+        for part in ["/a", "/b"] {
+            let mut batch = CheckpointBatch::new(5);
+            batch.put_node(part, &NodeRecord::default());
+            checkpoint.put(&mut batch).unwrap();
+            assert!(batch.is_empty());
+        }
+    };
+    let mut checkpoint = storage.state.begin(5, 0).unwrap();
+    parts(&mut checkpoint);
     let image = crash_image(dir.path());
     let (_, restored) = open_at(image.path()).unwrap();
     assert_eq!((restored.marker, restored.replayed.len()), (Some(0), 7));
-    assert!(storage.state.flush().unwrap());
-    assert!(!storage.state.flush().unwrap(), "nothing is left to flush");
+    let tables = dir.path().join("ferrokeeper/state/tables");
+    assert_eq!(fs::read_dir(&tables).unwrap().count(), 2);
+    drop(checkpoint);
+    assert_eq!(fs::read_dir(&tables).unwrap().count(), 0);
+    assert_eq!(storage.state.durable_zxid(), 0);
+
+    let mut checkpoint = storage.state.begin(5, 0).unwrap();
+    parts(&mut checkpoint);
+    checkpoint.finish().unwrap();
+    assert_eq!(storage.state.durable_zxid(), 5);
     let image = crash_image(dir.path());
-    assert_eq!(open_at(image.path()).unwrap().1.replayed, [6, 7]);
+    let (_, restored) = open_at(image.path()).unwrap();
+    assert_eq!(restored.replayed, [6, 7]);
+    assert!(restored.twin.nodes.contains_key("/a") && restored.twin.nodes.contains_key("/b"));
+}
+
+#[test]
+fn what_a_start_replays_is_behind_until_the_next_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut storage, _) = open_at(dir.path()).unwrap();
+    append(&mut storage.log, 1..=7, 100);
+    assert!(storage.state.log_bytes_behind() > 700);
+    drop(storage);
+    let (mut storage, _) = open_at(dir.path()).unwrap();
+    assert!(storage.state.log_bytes_behind() > 700);
+    append(&mut storage.log, 8..=8, 100);
+    assert!(storage.state.log_bytes_behind() > 800);
+    storage.state.write(CheckpointBatch::new(8)).unwrap();
+    assert_eq!(storage.state.log_bytes_behind(), 0);
+}
+
+#[test]
+fn what_was_said_last_of_a_key_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut storage, _) = open_at(dir.path()).unwrap();
+    append(&mut storage.log, 1..=1, 1);
+    let node = |mzxid| NodeRecord {
+        mzxid,
+        ..NodeRecord::default()
+    };
+    let mut checkpoint = storage.state.begin(1, 0).unwrap();
+    let mut batch = CheckpointBatch::new(1);
+    batch.delete_node("/a");
+    batch.put_node("/a", &node(1));
+    batch.put_node("/b", &node(1));
+    batch.delete_node("/b");
+    batch.delete_node("/c");
+    batch.put_node("/d", &node(1));
+    checkpoint.put(&mut batch).unwrap();
+    batch.put_node("/c", &node(2));
+    batch.put_node("/d", &node(2));
+    checkpoint.put(&mut batch).unwrap();
+    checkpoint.finish().unwrap();
+    drop(storage);
+    let (_, restored) = open_at(dir.path()).unwrap();
+    let nodes: Vec<_> = restored
+        .twin
+        .nodes
+        .iter()
+        .map(|(p, n)| (&**p, n.0))
+        .collect();
+    assert_eq!(nodes, [("/a", 1), ("/c", 2), ("/d", 2)]);
 }
 
 #[test]
@@ -66,15 +128,14 @@ fn an_idle_store_gives_its_log_back() {
     let (mut storage, _) = open_at(dir.path()).unwrap();
     append(&mut storage.log, 1..=700, 200);
     storage.state.write(CheckpointBatch::new(700)).unwrap();
-    storage.state.flush().unwrap();
     let handle = storage.log.handle();
     assert!(
-        !storage.state.flush_if_due().unwrap(),
+        !storage.state.tidy_if_idle().unwrap(),
         "there was an append since the last tick"
     );
-    assert!(storage.state.flush_if_due().unwrap());
+    assert!(storage.state.tidy_if_idle().unwrap());
     assert!(
-        !storage.state.flush_if_due().unwrap(),
+        !storage.state.tidy_if_idle().unwrap(),
         "nothing is left to give back"
     );
     handle.settle();
@@ -128,7 +189,8 @@ enum Step {
     Commit(Vec<(u8, Option<u8>)>),
     /// Hand what changed to the state.
     Checkpoint,
-    Flush,
+    /// Begin that, and do not come to its end.
+    Unfinished,
     /// Crash and start again.
     Crash,
     /// Stop and start again.
@@ -140,7 +202,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => proptest::collection::vec(change, 1..20).prop_map(Step::Commit),
         3 => Just(Step::Checkpoint),
-        1 => Just(Step::Flush),
+        1 => Just(Step::Unfinished),
         1 => Just(Step::Crash),
         1 => Just(Step::Stop),
     ]
@@ -173,14 +235,20 @@ proptest! {
                     }
                     storage.state.write(batch).unwrap();
                 }
-                Step::Flush => drop(storage.state.flush().unwrap()),
+                Step::Unfinished => {
+                    let mut batch = CheckpointBatch::new(twin.zxid);
+                    for path in &dirty {
+                        twin.put_into(path, &mut batch);
+                    }
+                    let mut checkpoint = storage.state.begin(twin.zxid, 0).unwrap();
+                    checkpoint.put(&mut batch).unwrap();
+                }
                 Step::Crash | Step::Stop => {
                     if matches!(step, Step::Crash) {
                         let image = crash_image(dir.path());
                         drop(storage);
                         dir = image;
                     } else {
-                        storage.state.flush().unwrap();
                         drop(storage);
                     }
                     let (opened, restored) = open_at(dir.path()).unwrap();
