@@ -138,6 +138,10 @@ impl Prep {
         !self.group.is_empty() || !self.sealed.is_empty()
     }
 
+    pub fn last(&self) -> Zxid {
+        self.last
+    }
+
     /// Continues from the beginning of an epoch; what was judged before is forgotten.
     pub fn begin(&mut self, at: Zxid) {
         self.pending = Pending::default();

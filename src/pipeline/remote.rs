@@ -6,7 +6,7 @@ use super::role::Role;
 use super::sync::Wake;
 use super::{Pipeline, wall_ms};
 use crate::auth::Id;
-use crate::ids::{LinkId, SessionId};
+use crate::ids::{LinkId, SessionId, Zxid};
 use crate::ops;
 use crate::proto::quorum::ForwardedRequest;
 use crate::proto::{self, ErrorCode, OpCode};
@@ -49,6 +49,11 @@ impl Pipeline {
         drop(prep);
         drop(tree);
         self.see_to(Wake::Disk);
+    }
+
+    /// The last transaction that was made, proposed or not.
+    pub fn prepared(&self) -> Zxid {
+        self.prep.lock().last()
     }
 
     /// What is wrong with the session of a learner's request.

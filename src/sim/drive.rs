@@ -567,7 +567,7 @@ impl World {
         if !syncs.is_empty() {
             // A sync covers what was prepared before it.
             self.propose_group(node, inputs);
-            inputs.extend(syncs.into_iter().map(Input::Sync));
+            inputs.extend(syncs.into_iter().map(|link| Input::Sync(link, Zxid::ZERO)));
         }
     }
 

@@ -752,12 +752,12 @@ impl Leader {
         others.max_by_key(|id| acked(*id)).unwrap_or(self.id)
     }
 
-    pub(super) fn sync(&mut self, link: LinkId, ctx: &mut Ctx<'_>) {
+    pub(super) fn sync(&mut self, link: LinkId, prepared: Zxid, ctx: &mut Ctx<'_>) {
         let is_live = self.links.get(&link).is_some_and(LearnerLink::is_live);
         if !is_live {
             return;
         }
-        let last = self.proposals.last();
+        let last = self.proposals.last().max(prepared);
         match last <= self.proposals.committed() {
             true => ctx.send(link, simple(PacketKind::SYNC, Zxid::ZERO)),
             false => self.syncs.push_back((last, link)),

@@ -117,8 +117,9 @@ pub enum Input {
     /// As [`Input::Propose`], for one transaction that carries this new configuration. Its version is its zxid. Prep
     /// asks [`Peer::may_reconfigure`] before.
     ProposeConfig(Txn, Membership),
-    /// Leading: answer with SYNC on that link once everything that was proposed until now is committed.
-    Sync(LinkId),
+    /// Leading: answer with SYNC on that link once everything that was proposed until now is committed, and this, the
+    /// last that prep has made: requests that came on the link before have their COMMIT before the answer.
+    Sync(LinkId, Zxid),
     /// Leading: the snapshot of [`Output::SendSnapshot`] went out to the last byte. From now on the learner has to be
     /// heard of in time; until then, and while a snapshot comes in, the driver watches the bytes.
     SnapshotSent(LinkId),

@@ -176,7 +176,7 @@ impl Peer {
             (Role::Leading(leader), Input::ProposeConfig(txn, config)) => {
                 return leader.propose_config(txn, config, ctx);
             }
-            (Role::Leading(leader), Input::Sync(link)) => leader.sync(link, ctx),
+            (Role::Leading(leader), Input::Sync(link, after)) => leader.sync(link, after, ctx),
             (Role::Leading(leader), Input::SnapshotSent(link)) => leader.snapshot_sent(link, now),
             (Role::Learning(learner), Input::Connected(to, link)) => {
                 learner.connected(to, link, ctx);

@@ -237,7 +237,8 @@ impl Member {
             PacketKind::REQUEST => {
                 let request = ForwardedRequest::decode(packet)?;
                 if request.op == OpCode::SYNC {
-                    self.input(Input::Sync(link.id));
+                    // It must not overtake what this learner has sent before and what waits for the log.
+                    self.input(Input::Sync(link.id, self.pipeline.prepared()));
                 } else {
                     let ids = packet.authinfo.as_deref().unwrap_or_default();
                     self.pipeline.remote_request(link.id, &request, ids);

@@ -174,15 +174,23 @@ impl Member {
             }
             Later::Serve(epoch, None) => {
                 tracing::info!("LEADING: serving, epoch 0x{:x}", epoch.0);
+                self.show_configuration();
                 self.pipeline.lead(epoch);
             }
             Later::Serve(epoch, Some(upstream)) => {
                 tracing::info!("learning: serving, epoch 0x{:x}", epoch.0);
                 *self.upstream.write() = self.link(upstream);
+                self.show_configuration();
                 self.pipeline.learn(epoch);
             }
             Later::Configure(committed) => self.pipeline.set_configuration(&committed),
         }
+    }
+
+    /// Trees do not bring it: a snapshot may come from a server that formats it in its own way.
+    fn show_configuration(&self) {
+        let committed = self.core.lock().committed.clone();
+        self.pipeline.set_configuration(&committed);
     }
 
     fn carry_out(self: &Arc<Self>, core: &mut Core, output: Output) {

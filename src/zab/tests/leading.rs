@@ -278,10 +278,31 @@ fn an_observer_does_not_count() {
 #[test]
 fn the_answer_to_a_sync_comes_behind_the_commits_that_it_waits_for() {
     let mut script = Script::leading_two(used(3, 3));
-    assert_eq!(script.step(Input::Sync(LinkId(1))), ["1 <- SYNC 0.0"]);
+    assert_eq!(
+        script.step(Input::Sync(LinkId(1), z(2, 0))),
+        ["1 <- SYNC 0.0"]
+    );
     script.propose([z(2, 1)]);
     script.persist();
-    assert_eq!(script.step(Input::Sync(LinkId(1))), NONE);
+    assert_eq!(script.step(Input::Sync(LinkId(1), z(2, 1))), NONE);
+    let out = script.from(2, PacketKind::ACK, z(2, 1));
+    assert_eq!(
+        out,
+        [
+            "1 <- COMMIT 2.1",
+            "2 <- COMMIT 2.1",
+            "deliver 2.1",
+            "1 <- SYNC 0.0"
+        ]
+    );
+}
+
+#[test]
+fn a_sync_does_not_overtake_a_request_that_is_prepared_and_not_yet_proposed() {
+    let mut script = Script::leading_two(used(3, 3));
+    assert_eq!(script.step(Input::Sync(LinkId(1), z(2, 1))), NONE);
+    script.propose([z(2, 1)]);
+    script.persist();
     let out = script.from(2, PacketKind::ACK, z(2, 1));
     assert_eq!(
         out,
