@@ -757,7 +757,11 @@ impl Leader {
         if !is_live {
             return;
         }
-        let last = self.proposals.last().max(prepared);
+        // An epoch's beginning is nothing that could be committed.
+        let last = match prepared.counter() {
+            0 => self.proposals.last(),
+            _ => self.proposals.last().max(prepared),
+        };
         match last <= self.proposals.committed() {
             true => ctx.send(link, simple(PacketKind::SYNC, Zxid::ZERO)),
             false => self.syncs.push_back((last, link)),
