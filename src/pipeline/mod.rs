@@ -2,7 +2,7 @@
 //! ([`finalize`]). Wired here. Answers to `ZooKeeperServer` and its chain of request processors.
 //!
 //! Reads never leave their connection's task: they are answered from the tree, under one shared lock for all the
-//! frames of a wake-up. Writes take two hops, one to the disk's thread and one back.
+//! frames of a wake-up. Writes go to whoever holds the log: a thread, or the task of a connection that writes alone.
 
 pub mod admission;
 mod checkpoint;
