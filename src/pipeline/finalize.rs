@@ -63,6 +63,7 @@ impl Pipeline {
             drop(tree);
             self.stats.sent(sent);
             self.prep.lock().pending.applied(last.0);
+            self.caught_up(last);
         }
         if group.is_prepared {
             self.completed(group.txns.len());

@@ -17,7 +17,7 @@ use super::role::Role;
 use super::routing::Locked;
 use super::watchers::Watchers;
 use crate::auth::Id;
-use crate::ids::SessionId;
+use crate::ids::{SessionId, Zxid};
 use crate::proto::OpCode;
 use crate::proto::txn::TxnHeader;
 use crate::session::Session;
@@ -37,6 +37,8 @@ pub(super) struct Learning {
     resuming: HashMap<SessionId, VecDeque<Arc<Client>>, RandomState>,
     /// Who asked for a sync, in the order of asking.
     syncing: VecDeque<Arc<Client>>,
+    /// On a leader: who asked for one, and what has to be applied before the answer.
+    catching_up: VecDeque<(Zxid, Arc<Client>)>,
     /// Sessions heard of since the leader was last told.
     touched: Vec<Arc<Session>>,
 }
@@ -157,11 +159,65 @@ impl Pipeline {
         });
     }
 
+    /// A leader's own client waits as well: others may have seen what is not applied here yet.
+    pub(super) fn sync_here<'a>(
+        &'a self,
+        client: &Arc<Client>,
+        state: &mut State,
+        batch: &mut Batch<'a>,
+        xid: i32,
+        body: &[u8],
+    ) {
+        let prep = batch.prep.get_or_insert_with(|| self.prep.lock());
+        let target = prep.last;
+        let synced = batch.tree.last_zxid() >= target;
+        let waits = !synced || !state.queue.is_empty();
+        state.queue.push_back(Waiting::Sync {
+            xid,
+            body: body.into(),
+            since: batch.now,
+            synced,
+        });
+        if !synced {
+            let mut learning = self.learning.lock();
+            learning.catching_up.push_back((target, client.clone()));
+        }
+        if !waits {
+            let mut watches = Locked(&self.watchers);
+            batch.answered +=
+                self.answer_waiting(client, state, &batch.tree, &mut watches, &mut None);
+        }
+    }
+
+    /// This much is applied.
+    pub(super) fn caught_up(&self, applied: Zxid) {
+        if self.role() != Role::Leading {
+            return;
+        }
+        loop {
+            let client = {
+                let mut learning = self.learning.lock();
+                let next = learning.catching_up.front();
+                if next.is_none_or(|(target, _)| *target > applied) {
+                    return;
+                }
+                learning.catching_up.pop_front()
+            };
+            if let Some((_, client)) = client {
+                self.answer_synced(&client);
+            }
+        }
+    }
+
     /// The leader's answer to the oldest sync: all that it waited for is delivered.
     pub fn synced(&self) {
         let Some(client) = self.learning.lock().syncing.pop_front() else {
             return;
         };
+        self.answer_synced(&client);
+    }
+
+    fn answer_synced(&self, client: &Arc<Client>) {
         let tree = self.tree.read();
         let mut state = client.state();
         let oldest = state.queue.iter_mut().find_map(|waiting| match waiting {
@@ -171,7 +227,7 @@ impl Pipeline {
         if let Some(synced) = oldest {
             *synced = true;
             let mut watches = Locked(&self.watchers);
-            self.answer_waiting(&client, &mut state, &tree, &mut watches, &mut None);
+            self.answer_waiting(client, &mut state, &tree, &mut watches, &mut None);
         }
         drop(state);
         drop(tree);

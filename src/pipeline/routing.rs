@@ -68,6 +68,9 @@ impl Pipeline {
             Route::Read if header.op == OpCode::SYNC && self.role() == Role::Learning => {
                 self.sync_at_leader(client, state, batch, header.xid, body);
             }
+            Route::Read if header.op == OpCode::SYNC && self.role() == Role::Leading => {
+                self.sync_here(client, state, batch, header.xid, body);
+            }
             Route::Read if state.queue.is_empty() => {
                 let ids = state.ids.clone();
                 let mut watches = Locked(&self.watchers);

@@ -294,6 +294,32 @@ fn syncs_are_answered_in_their_order_and_behind_earlier_writes() {
 }
 
 #[test]
+fn a_leaders_own_sync_waits_for_what_others_may_have_seen() {
+    let mut leader = Server::leader();
+    let (writer, reader) = (leader.rig.peer(), leader.rig.peer());
+    for peer in [&writer, &reader] {
+        leader.rig.send(peer, &connect());
+        leader.commit();
+        leader.rig.answers_to_connect(peer);
+    }
+    leader.rig.send(&reader, &sync(1));
+    assert_eq!(
+        leader.rig.answers(&reader),
+        [(1, OK)],
+        "nothing is under way"
+    );
+    leader.rig.send(&writer, &create(1, "/a", 0));
+    // A quorum of the others may commit it before this server's own disk is done.
+    leader
+        .rig
+        .send(&reader, &[sync(2), get(3, "/a"), sync(4)].concat());
+    assert!(leader.rig.answers(&reader).is_empty());
+    leader.commit();
+    let answers = leader.rig.answers(&reader);
+    assert_eq!(answers, [(2, OK), (3, OK), (4, OK)]);
+}
+
+#[test]
 fn a_session_that_moved_is_refused_at_its_old_place() {
     let (mut leader, mut learner) = (Server::leader(), Server::learner());
     let peer = client_of(&mut learner, &mut leader);
