@@ -23,7 +23,7 @@ use super::mistake::{Mistake, makes};
 use super::peer::ReconfigRefused;
 use super::proposals::Proposals;
 use super::quorum::Quorum;
-use super::role::{Ctx, End, pop_if, simple};
+use super::role::{Ctx, End, simple};
 use super::sync_plan::{SyncPlan, plan_sync};
 use super::{HistoryForm, LearnerStatus, Mark, Output, PeerConfig, Timestamp, Txn, Write};
 
@@ -681,7 +681,21 @@ impl Leader {
         }
     }
 
+    /// An answer to a sync comes directly behind the commit that it waits for: a learner takes what comes for the answers
+    /// to what it asked, in its order.
     fn commit(&mut self, to: Zxid, ctx: &mut Ctx<'_>) {
+        loop {
+            let committed = self.proposals.committed();
+            let waits = self.syncs.iter().map(|(after, _)| *after);
+            let next = waits.filter(|at| *at > committed && *at < to).min();
+            self.commit_up_to(next.unwrap_or(to), ctx);
+            if next.is_none() {
+                return;
+            }
+        }
+    }
+
+    fn commit_up_to(&mut self, to: Zxid, ctx: &mut Ctx<'_>) {
         let from = self.proposals.committed();
         if to <= from {
             return;
@@ -703,9 +717,13 @@ impl Leader {
     fn committed(&mut self, to: Zxid, ctx: &mut Ctx<'_>) {
         self.proposals.commit(to);
         ctx.disk.commit(to, ctx.out);
-        while let Some((_, link)) = pop_if(&mut self.syncs, |(after, _)| *after <= to) {
-            ctx.send(link, simple(PacketKind::SYNC, Zxid::ZERO));
-        }
+        self.syncs.retain(|(after, link)| {
+            let waits = *after > to;
+            if !waits {
+                ctx.send(*link, simple(PacketKind::SYNC, Zxid::ZERO));
+            }
+            waits
+        });
         self.proposals.forget(ctx.disk.durable());
     }
 

@@ -316,6 +316,21 @@ fn a_sync_does_not_overtake_a_request_that_is_prepared_and_not_yet_proposed() {
 }
 
 #[test]
+fn the_answer_to_a_sync_does_not_fall_behind_later_commits() {
+    let mut script = Script::leading_two(used(3, 3));
+    script.propose([z(2, 1)]);
+    assert_eq!(script.step(Input::Sync(LinkId(1), z(2, 1))), NONE);
+    script.propose([z(2, 2)]);
+    script.persist_all();
+    let out = script.from(2, PacketKind::ACK, z(2, 2));
+    let to_one: Vec<_> = out.iter().filter(|line| line.starts_with("1 ")).collect();
+    assert_eq!(
+        to_one,
+        ["1 <- COMMIT 2.1", "1 <- SYNC 0.0", "1 <- COMMIT 2.2"]
+    );
+}
+
+#[test]
 fn requests_and_touches_go_up_from_those_who_serve() {
     let mut script = Script::leading_two(used(3, 3));
     for kind in [
