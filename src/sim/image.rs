@@ -38,7 +38,7 @@ impl Image {
         let mut acls = BTreeMap::new();
         let mut nodes = Vec::with_capacity(tree.node_count());
         tree.walk(NodeId::ROOT, &mut |id, node| {
-            let stored = tree.stored(node);
+            let stored = StoredNode::of(node);
             acls.entry(stored.acl)
                 .or_insert_with(|| tree.acl(node).clone());
             nodes.push(StoredOwned {
@@ -101,7 +101,7 @@ fn unborrowed(node: &StoredNode<'_>) -> StoredNode<'static> {
 pub fn digest(tree: &Tree) -> u64 {
     let mut sum = 0u64;
     for (id, node) in tree.all() {
-        sum = sum.wrapping_add(node_hash(&tree.path_of(id), tree, node));
+        sum = sum.wrapping_add(node_hash(&tree.path_of(id), node));
     }
     for (session, timeout_ms) in tree.sessions() {
         let mut hasher = Fnv::default();
@@ -111,14 +111,14 @@ pub fn digest(tree: &Tree) -> u64 {
     sum
 }
 
-fn node_hash(path: &str, tree: &Tree, node: &Node) -> u64 {
+fn node_hash(path: &str, node: &Node) -> u64 {
     // A member's own rewriting of its configuration is no transaction.
     if path == "/zookeeper/config" {
         return 0;
     }
     let mut hasher = Fnv::default();
     hasher.write(path.as_bytes());
-    let stored = tree.stored(node);
+    let stored = StoredNode::of(node);
     stored.data.unwrap_or_default().hash(&mut hasher);
     let numbers = [
         stored.czxid,
