@@ -30,6 +30,11 @@ const ABSENT: &[(&str, &str, &str)] = &[
     ),
     ("leaderServes", "yes", "the leader serves clients"),
     (
+        "readonlymode.enabled",
+        "false",
+        "a server without a leader serves nobody",
+    ),
+    (
         "multiAddress.reachabilityCheckEnabled",
         "true",
         "an address is tried by connecting to it",
