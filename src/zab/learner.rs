@@ -510,6 +510,7 @@ fn begin_sync(
 ) -> Result<Phase, End> {
     let zxid = Zxid(packet.zxid);
     let last = ctx.disk.log().last();
+    tracing::info!(%last, "{} to {zxid} from the leader", packet.kind);
     match packet.kind {
         PacketKind::SNAP if makes(Mistake::SnapshotInPart) => {
             ctx.disk.install(link, zxid, ctx.out);
