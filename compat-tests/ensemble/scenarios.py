@@ -84,6 +84,11 @@ def synchronised(server, how):
     eventually(lambda: f"{server} says {pattern!r}; its log:\n{server.log()[-3000:]}", lambda: re.search(pattern, server.log()), 15)
 
 
+def whole_tree(it):
+    """How a server without data is brought up to date: a leader that has all of the log may send that."""
+    return "SNAP|DIFF" if it.cluster.leader().kind == "ferrokeeper" else "SNAP"
+
+
 def super_session(server):
     """A session on one server, that may do everything."""
     session = Session(lambda: [server.client_port], 30_000, auth=SUPER_PASSWORD)
@@ -184,8 +189,7 @@ def follower_snap(it):
         it.load.progress(5)
         follower.start()
         it.cluster.wait_serving()
-        whole_log = it.cluster.leader().kind == "ferrokeeper"
-        synchronised(follower, "SNAP|DIFF" if whole_log else "SNAP")
+        synchronised(follower, whole_tree(it))
         it.same()
     it.end()
 
@@ -319,7 +323,7 @@ def observer(it):
     watched.wipe()
     watched.start()
     it.cluster.wait_serving()
-    synchronised(watched, "SNAP")
+    synchronised(watched, whole_tree(it))
     # An observer does not vote: two participants down of three end the service, although two servers are left.
     for follower in it.cluster.followers():
         follower.kill()
