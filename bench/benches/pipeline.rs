@@ -61,6 +61,7 @@ impl Server {
         let mut cx = WriteContext {
             tree: &self.tree,
             pending: &mut self.pending,
+            is_remote: false,
             rules: &self.rules,
             session: SESSION,
             session_error: None,
