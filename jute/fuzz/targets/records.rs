@@ -7,7 +7,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use proto::{client, txn};
+use proto::{client, quorum, txn};
 
 #[allow(dead_code, unused_imports)]
 #[path = "../../../src/proto/mod.rs"]
