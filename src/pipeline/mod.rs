@@ -61,6 +61,8 @@ use watchers::Watchers;
 /// What the configuration says about requests.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// Top byte of the session ids that this server makes up: no two members of an ensemble have the same.
+    pub session_id_byte: u8,
     pub tick_ms: i32,
     pub session_timeout_ms_min: i32,
     pub session_timeout_ms_max: i32,

@@ -102,12 +102,9 @@ impl Restore for Restoring {
     }
 }
 
-/// Who gets its session id's top byte on a server that has no number.
-const STANDALONE_SERVER: u8 = 1;
-
 impl Pipeline {
     pub fn new(mut tree: Tree, rules: Rules, settings: Settings) -> (Arc<Pipeline>, Pending) {
-        let sessions = Sessions::new(settings.tick_ms, STANDALONE_SERVER, wall_ms());
+        let sessions = Sessions::new(settings.tick_ms, settings.session_id_byte, wall_ms());
         for (id, timeout_ms) in tree.sessions() {
             sessions.track(id, timeout_ms, 0);
         }

@@ -297,6 +297,7 @@ fn rules(config: &Config) -> Result<Rules, ServerError> {
 
 fn settings(config: &Config) -> Settings {
     Settings {
+        session_id_byte: session_id_byte(config.server_id.filter(|_| config.is_distributed())),
         tick_ms: config.tick_ms as i32,
         session_timeout_ms_min: config.session_timeout_ms_min as i32,
         session_timeout_ms_max: config.session_timeout_ms_max as i32,
@@ -320,6 +321,11 @@ fn settings(config: &Config) -> Settings {
         request_throttle: request_throttle(config),
         connection_throttle: connection_throttle(config),
     }
+}
+
+/// The low byte of a member's number, as upstream takes it. A server alone has no number that counts.
+fn session_id_byte(member: Option<i64>) -> u8 {
+    member.map_or(1, |id| id as u8)
 }
 
 fn request_throttle(config: &Config) -> Option<RequestThrottleSettings> {
@@ -428,4 +434,16 @@ fn status(config: &Config, pipeline: &Arc<Pipeline>, member: Option<Arc<Member>>
             config.ensemble.sync_limit_ticks,
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_and_a_server_alone_name_their_sessions() {
+        for (member, byte) in [(None, 1), (Some(1), 1), (Some(2), 2), (Some(0x1fe), 0xfe)] {
+            assert_eq!(session_id_byte(member), byte, "{member:?}");
+        }
+    }
 }

@@ -56,6 +56,7 @@ pub(super) fn pipeline_of(tree: Tree) -> (Arc<Pipeline>, Pending) {
         reconfig_enabled: false,
     };
     let settings = Settings {
+        session_id_byte: 0x5e,
         tick_ms: 1000,
         session_timeout_ms_min: 2000,
         session_timeout_ms_max: 20_000,

@@ -151,3 +151,11 @@ fn answers_that_nobody_takes_stop_the_reading() {
     rig.send(&peer, &burst[received.consumed..]);
     assert_eq!(rig.answers(&peer), [(5, OK)]);
 }
+
+#[test]
+fn a_session_bears_the_number_of_the_server_that_made_it() {
+    let rig = Rig::new();
+    let peer = rig.connected();
+    let session = peer.client.state().session.as_ref().map(|s| s.id.0 as u64);
+    assert_eq!(session.map(|id| id >> 56), Some(0x5e));
+}
