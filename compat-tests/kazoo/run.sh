@@ -6,21 +6,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/../lib/env.sh"
 
 : "${KAZOO_SERVERS:=1}"
-kazoo_version=2.11.0
-tools="$COMPAT_CACHE/kazoo-$kazoo_version"
-
-# install: the published sdist, unpacked and untouched, and the packages its tests import.
-install() {
-  rm -rf "$tools.tmp" && mkdir -p "$tools.tmp"
-  python3 -m venv "$tools.tmp/venv"
-  "$tools.tmp/venv/bin/pip" install -q -r "$here/requirements.txt" >&2
-  "$tools.tmp/venv/bin/pip" download -q --no-deps --no-build-isolation --no-binary :all: \
-    "kazoo==$kazoo_version" -d "$tools.tmp" >&2
-  tar -C "$tools.tmp" -xf "$tools.tmp/kazoo-$kazoo_version.tar.gz"
-  rm -rf "$tools" && mv "$tools.tmp" "$tools"
-}
-cmp -s "$here/requirements.txt" "$tools/requirements.txt" ||
-  { install; cp "$here/requirements.txt" "$tools/requirements.txt"; }
+. "$here/install.sh"
 
 make_work
 check_server
