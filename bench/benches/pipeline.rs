@@ -62,6 +62,7 @@ impl Server {
             tree: &self.tree,
             pending: &mut self.pending,
             is_remote: false,
+            members: None,
             rules: &self.rules,
             session: SESSION,
             session_error: None,

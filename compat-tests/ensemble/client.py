@@ -331,6 +331,11 @@ class Session:
             RECONFIG, optional(joining) + optional(leaving) + optional(members) + struct.pack(">q", version))
         return error or (reply.blob().decode(), reply.stat())
 
+    def send_reconfig(self, joining=None, leaving=None):
+        """Asks, and does not wait for the answer."""
+        optional = lambda value: struct.pack(">i", -1) if value is None else text(value)
+        self.connection.send(RECONFIG, optional(joining) + optional(leaving) + optional(None) + struct.pack(">q", -1))
+
     def close(self):
         """Ends the session. Without an answer it is unknown whether it has ended; then it expires."""
         try:

@@ -16,6 +16,7 @@ import sys
 import time
 import traceback
 
+import reconfig as members
 import trees
 from client import DATA_CHANGED, SET, NoServer, Session, SessionLost, Unknown, create_body, set_body
 from cluster import SUPER_PASSWORD, Cluster, Failed, KINDS, ask, eventually
@@ -615,6 +616,8 @@ def reconfig(it):
     session.close()
     it.end()
 
+
+SCENARIOS.update(members.SCENARIOS)
 
 # ---------------------------------------------------------------------------------------------------------------------
 

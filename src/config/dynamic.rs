@@ -77,6 +77,13 @@ impl DynamicFiles {
         small::replace(&beside(&self.static_file, ".bak"), &text)
     }
 
+    /// Whether files can be made beside zoo.cfg.
+    pub fn try_directory(&self) -> io::Result<()> {
+        let probe = beside(&self.static_file, ".dynamic.tmp");
+        fs::write(&probe, "")?;
+        fs::remove_file(&probe)
+    }
+
     /// Proposed: if it is committed it must not be forgotten.
     pub fn write_seen(&self, members: &Membership) -> io::Result<()> {
         small::replace(&self.seen_file(), seen_text(members).as_bytes())

@@ -203,12 +203,6 @@ fn is_nonzero(value: &str) -> bool {
 /// Where a member would act otherwise than the rest of its ensemble.
 const REFUSED_OF_MEMBERS: &[Refusal] = &[
     Refusal {
-        key: "reconfigEnabled",
-        is_asked_for: is_true,
-        message: "changing the members of a running ensemble is not available yet in this release; set it to \
-                  false on every server",
-    },
-    Refusal {
         key: "oraclePath",
         is_asked_for: |_| true,
         message: "the oracle of ensembles of two is not available; remove the key",

@@ -7,6 +7,7 @@
 #![deny(clippy::disallowed_methods)]
 
 pub mod address;
+pub mod change;
 pub mod server_line;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +15,7 @@ use std::fmt;
 
 use crate::ids::ServerId;
 
-pub use address::ListenAddress;
+pub use address::{HostText, ListenAddress};
 pub use server_line::{PeerAddress, Role, ServerLine};
 
 /// The members and how their votes count. `Display` gives the text that servers exchange, as the original prints it.
@@ -176,21 +177,34 @@ impl std::str::FromStr for Membership {
 
     fn from_str(text: &str) -> Result<Membership, MembershipError> {
         let mut membership = Membership::default();
-        let lines = text.lines().map(str::trim);
-        for line in lines.filter(|line| !line.is_empty() && !line.starts_with(['#', '!'])) {
-            let end = line.find(|c: char| c == '=' || c == ':' || c.is_whitespace());
-            let (key, value) = line.split_at(end.unwrap_or(line.len()));
-            let value = value.trim_start();
-            let value = value.strip_prefix(['=', ':']).unwrap_or(value).trim();
-            membership.read_line(key, value)?;
+        for (key, value) in entries(text) {
+            membership.read_line(key, value, true)?;
         }
         membership.check()?;
         Ok(membership)
     }
 }
 
+/// The keys and values of the lines, as a properties file has them.
+fn entries(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let lines = text.lines().map(str::trim);
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with(['#', '!']));
+    lines.map(|line| {
+        let end = line.find(|c: char| c == '=' || c == ':' || c.is_whitespace());
+        let (key, value) = line.split_at(end.unwrap_or(line.len()));
+        let value = value.trim_start();
+        let value = value.strip_prefix(['=', ':']).unwrap_or(value).trim();
+        (key, value)
+    })
+}
+
 impl Membership {
-    fn read_line(&mut self, key: &str, value: &str) -> Result<(), MembershipError> {
+    fn read_line(
+        &mut self,
+        key: &str,
+        value: &str,
+        multiple_addresses: bool,
+    ) -> Result<(), MembershipError> {
         let number = |text: &str| {
             let number = text.parse::<i64>();
             number.map_err(|_| MembershipError::Number {
@@ -205,7 +219,7 @@ impl Membership {
                     key: key.to_owned(),
                     error,
                 };
-                let server = server_line::parse(id, value, true).map_err(wrong)?;
+                let server = server_line::parse(id, value, multiple_addresses).map_err(wrong)?;
                 self.servers.insert(id, server);
             }
             Some(("group", group)) => {

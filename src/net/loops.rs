@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 use crate::pipeline::outbox::Outbox;
 
@@ -50,8 +51,8 @@ impl Loops {
     }
 
     /// Runs a task beside the connections of the first thread.
-    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.loops[0].0.spawn(task);
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        self.loops[0].0.spawn(task).abort_handle()
     }
 
     /// Gives a new connection to the next thread in turn.

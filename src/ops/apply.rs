@@ -1,12 +1,14 @@
 //! Transactions change the tree here, the same way whether they were just committed or are read back from a log.
 
-use super::{close_session, create, create_session, delete, multi, quota, set_acl, set_data};
+use super::{
+    close_session, create, create_session, delete, multi, quota, reconfig, set_acl, set_data,
+};
 use crate::ids::SessionId;
 use crate::proto::txn::{ErrorTxn, TxnDigest, TxnHeader};
 use crate::proto::{ErrorCode, OpCode, Stat};
 use crate::tree::acl::AclList;
 use crate::tree::{NodeId, Tree, path};
-use jute::Text;
+use jute::{Buffer, Text};
 
 /// What happened to a node, for those who watch. The lists say who may know.
 #[derive(Clone, Copy)]
@@ -54,6 +56,7 @@ pub enum Applied<'a> {
     Path(Text<'a>),
     PathStat(Text<'a>, Stat),
     Stat(Stat),
+    Data(Buffer<'a>, Stat),
     Multi(Vec<(OpCode, Applied<'a>)>),
 }
 
@@ -109,7 +112,8 @@ pub(super) fn apply_one<'a>(
             create::apply(cx, op, body)
         }
         OpCode::DELETE | OpCode::DELETE_CONTAINER => delete::apply(cx, body),
-        OpCode::SET_DATA | OpCode::RECONFIG => set_data::apply(cx, body),
+        OpCode::SET_DATA => set_data::apply(cx, body),
+        OpCode::RECONFIG => reconfig::apply(cx, body),
         OpCode::SET_ACL => set_acl::apply(cx, body),
         OpCode::CHECK => Ok(Applied::Nothing),
         OpCode::MULTI => multi::apply(cx, body),

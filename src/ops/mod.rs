@@ -14,6 +14,7 @@ mod create;
 mod create_session;
 mod delete;
 mod ephemerals;
+pub mod members;
 mod multi;
 pub mod pending;
 mod quota;

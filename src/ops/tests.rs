@@ -50,6 +50,7 @@ impl Server {
             pending: &mut self.pending,
             rules: &self.rules,
             is_remote: false,
+            members: None,
             session: SessionId(session),
             session_error: None,
             ids: &[],
@@ -243,5 +244,209 @@ proptest! {
         prop_assert_eq!(server.tree.digest_sum(), Some(recount(&server.tree)));
         prop_assert_eq!(server.tree.digest().unwrap().mismatches(), 0);
         prop_assert!(server.tree.node(NodeId::ROOT).child_count() > 0);
+    }
+}
+
+/// A leader of three servers, of which 1 and 2 are there.
+mod reconfig {
+    use super::*;
+    use crate::auth::Id;
+    use crate::ids::ServerId;
+    use crate::membership::Membership;
+    use crate::membership::change::Limits;
+    use crate::ops::members::Members;
+    use crate::proto::client::ReconfigRequest;
+    use crate::proto::txn::SetDataTxn;
+    use crate::zab::quorum::is_quorum;
+
+    struct Leader {
+        server: Server,
+        members: Option<Members>,
+        ids: Vec<Id>,
+        session_error: Option<ErrorCode>,
+    }
+
+    fn members(text: &str) -> Membership {
+        text.replace(' ', "\n").parse().unwrap()
+    }
+
+    fn three() -> Membership {
+        members("server.1=a:1:2;3 server.2=b:1:2;3 server.3=c:1:2;3 version=100000000")
+    }
+
+    impl Leader {
+        fn new(skip_acl: bool) -> Leader {
+            let mut server = Server::new(Tree::new(true));
+            server.zxid = 0x1_0000_0004;
+            server.rules.reconfig_enabled = true;
+            let settings = AuthSettings {
+                skip_acl,
+                super_digest: Some("super:D/InIHSb7yEEbrWz8b9l71RjZJU=".to_owned()),
+                ..AuthSettings::default()
+            };
+            server.rules.providers = Providers::new(settings).unwrap();
+            let limits = Limits {
+                standalone_enabled: true,
+                multiple_addresses: false,
+            };
+            let mut members = Members::new(ServerId(1), limits, is_quorum, &three());
+            members.set_synced(vec![ServerId(2)]);
+            Leader {
+                server,
+                members: Some(members),
+                ids: Vec::new(),
+                session_error: None,
+            }
+        }
+
+        /// Error, or the text of the transaction.
+        fn ask(&mut self, request: &ReconfigRequest<'_>) -> Result<String, i32> {
+            let server = &mut self.server;
+            server.zxid += 1;
+            let mut ctx = WriteContext {
+                tree: &server.tree,
+                pending: &mut server.pending,
+                rules: &server.rules,
+                is_remote: false,
+                members: self.members.as_mut(),
+                session: SessionId(1),
+                session_error: self.session_error,
+                ids: &self.ids,
+                zxid: server.zxid,
+                time: 5,
+            };
+            let body = jute::to_vec(request).unwrap();
+            let mut txn = Vec::new();
+            assert_eq!(
+                write(&mut ctx, 1, OpCode::RECONFIG, &body, &mut txn),
+                Written::Txn
+            );
+            let mut rest = &txn[..];
+            let header: TxnHeader = jute::read(&mut rest).unwrap();
+            if header.op == OpCode::ERROR {
+                return Err(i32::from_be_bytes(rest[..4].try_into().unwrap()));
+            }
+            let record: SetDataTxn<'_> = jute::read(&mut rest).unwrap();
+            assert_eq!(
+                (header.op, record.path.as_str(), record.version),
+                (OpCode::RECONFIG, Some("/zookeeper/config"), -1)
+            );
+            let text = String::from_utf8(record.data.or_empty().to_vec()).unwrap();
+            server.waiting.push_back(txn);
+            Ok(text)
+        }
+
+        fn code(&mut self, request: &ReconfigRequest<'_>) -> i32 {
+            self.ask(request).err().unwrap_or(0)
+        }
+    }
+
+    fn leaving(servers: &str) -> ReconfigRequest<'_> {
+        ReconfigRequest {
+            joining_servers: None::<&str>.into(),
+            leaving_servers: servers.into(),
+            new_members: None::<&str>.into(),
+            cur_config_id: -1,
+        }
+    }
+
+    #[test]
+    fn refusals_come_in_the_order_of_the_original() {
+        let mut leader = Leader::new(false);
+        // Everything is wrong with this one; repaired one after the other.
+        let mut request = leaving("x");
+        request.cur_config_id = 7;
+        let pending = leader.members.take();
+        leader.server.rules.reconfig_enabled = false;
+        leader.session_error = Some(ErrorCode::SESSION_EXPIRED);
+        assert_eq!(leader.code(&request), -123);
+        leader.server.rules.reconfig_enabled = true;
+        assert_eq!(leader.code(&request), -112);
+        leader.session_error = None;
+        assert_eq!(leader.code(&request), -6, "alone");
+        leader.members = pending;
+        let newer = Membership {
+            version: 0x1_0000_0003,
+            ..three()
+        };
+        leader.members.as_mut().unwrap().propose(newer.clone());
+        assert_eq!(leader.code(&request), -14);
+        leader.members.as_mut().unwrap().commit(&newer);
+        assert_eq!(leader.code(&request), -103);
+        request.cur_config_id = newer.version;
+        assert_eq!(leader.code(&request), -5);
+        request.leaving_servers = "1,2".into();
+        assert_eq!(leader.code(&request), -8);
+        request.leaving_servers = "2".into();
+        assert_eq!(leader.code(&request), -13, "1 alone of 1 and 3");
+        request.leaving_servers = "3".into();
+        assert_eq!(leader.code(&request), -102);
+        leader.ids = vec![Id::new("super", "")];
+        assert_eq!(leader.code(&request), 0);
+        assert_eq!(leader.code(&request), -14, "that one is under way");
+    }
+
+    #[test]
+    fn the_transaction_is_the_configuration_with_its_zxid() {
+        let mut leader = Leader::new(true);
+        let text = leader.ask(&leaving("3")).unwrap();
+        let two = "server.1=a:1:2:participant;0.0.0.0:3\nserver.2=b:1:2:participant;0.0.0.0:3\nversion=100000005";
+        assert_eq!(text, two);
+        // Who asked gets it back, with the node's stat.
+        let txn = leader.server.waiting.pop_front().unwrap();
+        let (header, applied) = apply(&mut leader.server.tree, &txn, &mut Unwatched).unwrap();
+        let Applied::Data(data, stat) = applied else {
+            panic!("{applied:?}");
+        };
+        assert_eq!(data.or_empty(), two.as_bytes());
+        assert_eq!((stat.mzxid, stat.version, stat.mtime), (header.zxid, -1, 5));
+        // The next one begins with these members, once they are in force.
+        leader.members.as_mut().unwrap().commit(&members(two));
+        let all = ReconfigRequest {
+            leaving_servers: None::<&str>.into(),
+            new_members: "server.2=b:1:2,server.1=a:1:2:participant;3".into(),
+            cur_config_id: 0x1_0000_0005,
+            ..leaving("")
+        };
+        let text = leader.ask(&all).unwrap();
+        assert_eq!(
+            text,
+            "server.1=a:1:2:participant;0.0.0.0:3\nserver.2=b:1:2:participant\nversion=100000006"
+        );
+    }
+
+    #[test]
+    fn who_may_is_said_by_the_list_of_the_node() {
+        let mut leader = Leader::new(false);
+        let body = jute::to_vec(&SetAclRequest {
+            path: "/zookeeper/config".into(),
+            acl: Some(vec![Acl {
+                perms: 31,
+                id: Id::new("world", "anyone").to_wire().into_owned(),
+            }]),
+            version: -1,
+        })
+        .unwrap();
+        let mut txn = Vec::new();
+        let server = &mut leader.server;
+        server.zxid += 1;
+        let ids = [Id::new("super", "")];
+        let mut ctx = WriteContext {
+            tree: &server.tree,
+            pending: &mut server.pending,
+            rules: &server.rules,
+            is_remote: false,
+            members: None,
+            session: SessionId(1),
+            session_error: None,
+            ids: &ids,
+            zxid: server.zxid,
+            time: 5,
+        };
+        assert_eq!(
+            write(&mut ctx, 1, OpCode::SET_ACL, &body, &mut txn),
+            Written::Txn
+        );
+        assert_eq!(leader.code(&leaving("3")), 0);
     }
 }

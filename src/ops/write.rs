@@ -1,5 +1,6 @@
 //! Requests that change something become transactions here: the bytes that are logged, proposed and applied.
 
+use super::members::Members;
 use super::pending::{Change, Effect, Pending};
 use super::{
     Rules, close_session, create, create_session, delete, multi, put, reconfig, set_acl, set_data,
@@ -28,6 +29,8 @@ pub struct WriteContext<'a> {
     pub time: i64,
     /// A learner waits for a transaction, even if the request cannot be read.
     pub is_remote: bool,
+    /// Of a leader. `None`: no ensemble.
+    pub members: Option<&'a mut Members>,
 }
 
 impl WriteContext<'_> {
@@ -225,7 +228,7 @@ fn check(
         }
         OpCode::RECONFIG => {
             let request: ReconfigRequest<'_> = jute::from_slice(body)?;
-            Ok(reconfig::check(ctx, &request)?)
+            Ok(reconfig::check(ctx, &request, out)?)
         }
         OpCode::CREATE_SESSION => Ok(create_session::check(body, out)?),
         OpCode::CLOSE_SESSION => Ok(close_session::check(ctx, out)?),

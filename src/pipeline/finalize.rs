@@ -229,6 +229,10 @@ fn put_applied(out: &mut Vec<u8>, applied: &Applied<'_>) -> Result<(), ErrorCode
             ops::put(out, stat);
         }
         Applied::Stat(stat) => ops::put(out, stat),
+        Applied::Data(data, stat) => {
+            ops::put(out, data);
+            ops::put(out, stat);
+        }
         Applied::Multi(results) => {
             for (op, result) in results {
                 put_part(out, *op, result);

@@ -23,8 +23,9 @@ const READ_TXNS_MAX: usize = 256;
 /// Who decides what is committed. Called from the thread that writes the log, with no lock of the pipeline held but
 /// that of the log.
 pub trait Quorum: Send + Sync {
-    /// What prep made, before it is written. False if this server does not lead any more: then it is not written.
-    fn propose(&self, txns: Vec<Txn>) -> bool;
+    /// What prep made, before it is written; what is given back is to be done before that. `None` if this server does
+    /// not lead any more: then it is not written.
+    fn propose(&self, txns: Vec<Txn>) -> Option<Vec<LogJob>>;
     /// Everything up to here is on disk.
     fn durable(&self, zxid: Zxid);
     /// The log does not go back further than this any more.
@@ -87,6 +88,19 @@ impl Pipeline {
         self.work.notify_one();
     }
 
+    /// The jobs that wait, for who writes a group that was proposed behind them. Groups before them are not proposed yet.
+    pub fn take_log_jobs(&self) -> Vec<LogJob> {
+        let mut prep = self.prep.lock();
+        let mut jobs = Vec::new();
+        for sealed in std::mem::take(&mut prep.sealed) {
+            match sealed {
+                Sealed::Job(job) => jobs.push(job),
+                group => prep.sealed.push_back(group),
+            }
+        }
+        jobs
+    }
+
     /// Writes a group and tells the quorum.
     pub(super) fn write_as_member(
         &self,
@@ -94,9 +108,14 @@ impl Pipeline {
         log: &mut Log,
         group: Group,
     ) -> Result<(), StorageError> {
-        if group.is_prepared && !member.quorum.propose(proposals(&group)) {
-            // Who asked for these is being sent away, to ask another leader.
-            return Ok(());
+        if group.is_prepared {
+            let Some(before) = member.quorum.propose(proposals(&group)) else {
+                // Who asked for these is being sent away, to ask another leader.
+                return Ok(());
+            };
+            for job in before {
+                job(log)?;
+            }
         }
         let after = Zxid(log.last_zxid());
         let began = std::time::Instant::now();

@@ -13,6 +13,7 @@ use super::client::Client;
 use super::member::Sealed;
 use crate::auth::Id;
 use crate::ids::{ConnId, SessionId, Zxid};
+use crate::ops::members::Members;
 use crate::ops::pending::Pending;
 use crate::ops::{self, Rules, WriteContext, Written};
 use crate::proto::{ErrorCode, OpCode};
@@ -103,6 +104,8 @@ pub(super) struct Prep {
     pub stopping: bool,
     /// To be done before the group, by whoever writes the log.
     pub sealed: VecDeque<Sealed>,
+    /// Of a leader.
+    pub members: Option<Members>,
 }
 
 /// A request that is to become a transaction.
@@ -131,6 +134,7 @@ impl Prep {
             lone: Lone::default(),
             stopping: false,
             sealed: VecDeque::new(),
+            members: None,
         }
     }
 
@@ -170,6 +174,7 @@ impl Prep {
             zxid: zxid.0,
             time,
             is_remote: request.is_remote,
+            members: self.members.as_mut(),
         };
         let written = ops::write(
             &mut ctx,

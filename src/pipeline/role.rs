@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use super::{Pipeline, wall_ms};
 use crate::ids::{Epoch, SessionId, Zxid};
 use crate::membership::Membership;
+use crate::ops::members::Members;
 use crate::tree::{Tree, path};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +86,20 @@ impl Pipeline {
         }
     }
 
-    /// The node that tells who the members are. It changes here and not by a transaction, on every server by itself.
+    /// A leader's requests are judged by these from now on; to be told before it leads.
+    pub fn set_members(&self, members: Members) {
+        self.prep.lock().members = Some(members);
+    }
+
+    /// Something of what prep has to know of the ensemble is another now.
+    pub fn change_members(&self, change: impl FnOnce(&mut Members)) {
+        if let Some(members) = &mut self.prep.lock().members {
+            change(members);
+        }
+    }
+
+    /// The node that tells who the members are. Besides by the transaction of a reconfiguration it changes here, on every
+    /// server by itself, before clients are served: with the first version, and with what an election brought.
     pub fn set_configuration(&self, membership: &Membership) {
         let mut tree = self.tree.write();
         if let Some(node) = tree.find(path::CONFIG) {

@@ -1,6 +1,7 @@
 //! The driver: opens the store, starts the threads and the listeners, and stops them in order. Answers to
 //! `ZooKeeperServerMain`.
 
+mod client_port;
 mod ensemble;
 mod footprint;
 pub mod migrate;
@@ -16,7 +17,7 @@ use crate::auth::{AuthSettings, Providers};
 use crate::config::{Config, ListenAddress};
 use crate::ids::ServerId;
 use crate::net::Words;
-use crate::net::listener::{self, ListenSettings};
+use crate::net::listener::ListenSettings;
 use crate::net::loops::Loops;
 use crate::ops::Rules;
 use crate::pipeline::admission::RequestThrottleSettings;
@@ -24,6 +25,7 @@ use crate::pipeline::connection_throttle::ConnectionThrottleSettings;
 use crate::pipeline::recovery::Restoring;
 use crate::pipeline::{Pipeline, Settings};
 use crate::storage::{self, Replay, Room, Storage, StorageConfig, StorageError};
+use client_port::ClientPort;
 use ensemble::{Member, Stores};
 use status::Status;
 
@@ -137,27 +139,17 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
     };
 
     let (loops, threads) = Loops::start(Loops::count())?;
-    for settings in listen {
-        let listener = listener::bind(&settings).map_err(|error| ServerError::Listen {
-            address: settings.address,
-            error,
-        })?;
-        let address = listener
-            .local_addr()?
-            .as_socket()
-            .unwrap_or(settings.address);
-        tracing::info!("binding to port {address}");
-        loops.spawn(listener::run(
-            listener,
-            settings,
-            Arc::default(),
-            loops.clone(),
-            pipeline.clone(),
-            status.clone(),
-        ));
-    }
+    let client_port = match listen {
+        None => None,
+        Some((listen, settings)) => {
+            let address = settings.address;
+            let (loops, pipeline) = (loops.clone(), pipeline.clone());
+            let opened = ClientPort::open(listen, settings, loops, pipeline, status.clone());
+            Some(opened.map_err(|error| ServerError::Listen { address, error })?)
+        }
+    };
     if let Some((member, inbox)) = member {
-        member.begin(inbox);
+        member.begin(inbox, client_port);
     }
     let served = runtime.block_on(wait_for_signal());
     // No new requests: what was accepted is finished, then everything is put away.
@@ -359,17 +351,20 @@ fn connection_throttle(config: &Config) -> Option<ConnectionThrottleSettings> {
     })
 }
 
-fn listen_settings(config: &Config) -> Result<Vec<ListenSettings>, ServerError> {
+fn listen_settings(
+    config: &Config,
+) -> Result<Option<(ListenAddress, ListenSettings)>, ServerError> {
     let Some(address) = &config.client_address else {
-        return Ok(Vec::new());
+        return Ok(None);
     };
-    Ok(vec![ListenSettings {
+    let settings = ListenSettings {
         address: resolve(address)?,
         backlog: config.listen_backlog.map_or(0, |b| b as i32),
         per_ip_max: config.connections_per_ip_max as usize,
         total_max: config.connections_max as usize,
         keepalive: config.client_tcp_keepalive,
-    }])
+    };
+    Ok(Some((address.clone(), settings)))
 }
 
 /// The wildcard is that of both address families where the machine has both.

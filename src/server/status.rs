@@ -191,8 +191,11 @@ impl StatusSource for Status {
             let (init_limit, sync_limit) = self.limits;
             member.ensemble_view(init_limit, sync_limit)
         });
+        // A reconfiguration may have moved it.
+        let client_port = self.member.as_ref().and_then(|member| member.client_port());
         ConfigView {
             ensemble,
+            client_port: client_port.map_or(self.config.client_port, i32::from),
             ..self.config.clone()
         }
     }

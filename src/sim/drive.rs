@@ -23,6 +23,7 @@ impl World {
         if self.servers[node].process.is_some() {
             return;
         }
+        let (committed, last_seen) = self.configs_at_start(node);
         let scenario = &self.scenario;
         let observer_election_delay_ms = self.rng.below(200);
         let server = &mut self.servers[node];
@@ -40,9 +41,9 @@ impl World {
             max_notification_ms: 1000,
             finalize_wait_ms: 50,
             observer_election_delay_ms,
-            reconfig_enabled: false,
-            committed: self.membership.clone(),
-            last_seen: None,
+            reconfig_enabled: scenario.reconfigures,
+            committed,
+            last_seen,
             history_sent_max: scenario.history_sent_max,
             bytes_in_flight_max: 1 << 20,
         };
@@ -239,8 +240,8 @@ impl World {
     }
 
     fn check_disks(&mut self) {
-        let voters = self.servers.iter().filter(|s| s.is_voter);
-        self.oracle.wrote(voters.map(|s| &s.disk.stable));
+        let disks = self.servers.iter().map(|s| (s.id, &s.disk.stable));
+        self.oracle.wrote(disks);
     }
 
     fn begin_sync(&mut self, node: NodeIx) {

@@ -13,6 +13,7 @@ mod drive;
 mod faults;
 mod image;
 mod network;
+mod operator;
 mod oracle;
 mod requests;
 mod rng;

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::checkers::configs::Configs;
 use super::checkers::delivery::Delivery;
 use super::checkers::digest::Digests;
 use super::checkers::durability::Durability;
@@ -11,13 +12,16 @@ use super::checkers::{Verdict, Violation, ephemerals, logs, votes};
 use super::disk::{Stable, Write};
 use super::network::NodeIx;
 use super::truth::Truth;
-use crate::ids::{Epoch, LinkId, Zxid};
+use crate::ids::{Epoch, LinkId, ServerId, Zxid};
+use crate::membership::Membership;
 use crate::proto::election::{Notification, PeerState};
 use crate::proto::quorum::{PacketKind, QuorumPacket};
 use crate::tree::Tree;
+use crate::zab::quorum::Quorum;
 
 pub struct Oracle {
     pub truth: Truth,
+    pub configs: Configs,
     pub delivery: Delivery,
     pub leadership: Leadership,
     durability: Durability,
@@ -30,9 +34,10 @@ pub struct Oracle {
 }
 
 impl Oracle {
-    pub fn new(nodes: usize) -> Oracle {
+    pub fn new(nodes: usize, members: Membership) -> Oracle {
         Oracle {
             truth: Truth::default(),
+            configs: Configs::new(members),
             delivery: Delivery::new(nodes),
             leadership: Leadership::default(),
             durability: Durability::default(),
@@ -70,18 +75,19 @@ impl Oracle {
         }
     }
 
-    /// True when it is the first to deliver: then `voters` have to hold it.
+    /// If it is the first to deliver, enough of the disks have to hold it.
     pub fn delivered<'a>(
         &mut self,
         node: NodeIx,
         zxid: Zxid,
         bytes: &Bytes,
-        voters: impl Iterator<Item = &'a Stable>,
+        disks: impl Iterator<Item = (ServerId, &'a Stable)> + Clone,
     ) {
         match self.delivery.delivered(&mut self.truth, node, zxid, bytes) {
             Ok(false) => {}
             Ok(true) => {
-                let verdict = Durability::committed(&self.truth, zxid, voters);
+                let quorums = self.configs.of(zxid);
+                let verdict = Durability::committed(&self.truth, zxid, quorums, disks);
                 self.note(verdict);
                 if let Some(txn) = self.truth.committed.last() {
                     let verdict = self.requests.committed(txn);
@@ -126,9 +132,10 @@ impl Oracle {
     }
 
     /// After a disk wrote: what it gave up a quorum must have.
-    pub fn wrote<'a>(&mut self, voters: impl Iterator<Item = &'a Stable> + Clone) {
+    pub fn wrote<'a>(&mut self, disks: impl Iterator<Item = (ServerId, &'a Stable)> + Clone) {
         for zxid in std::mem::take(&mut self.lost) {
-            let verdict = Durability::committed(&self.truth, zxid, voters.clone());
+            let newest = std::iter::once(Quorum::new(self.configs.newest()));
+            let verdict = Durability::committed(&self.truth, zxid, newest, disks.clone());
             self.note(verdict);
         }
     }
@@ -165,6 +172,8 @@ impl Oracle {
                 let verdict = self
                     .durability
                     .acknowledged(&self.truth, node, stable, zxid);
+                self.note(verdict);
+                let verdict = Configs::acknowledged(&self.truth, node, stable, zxid);
                 self.note(verdict);
             }
             _ => {}

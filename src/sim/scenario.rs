@@ -42,6 +42,10 @@ pub struct Scenario {
     pub checkpoint: u64,
     pub retain_max: usize,
     pub history_sent_max: u64,
+    /// The members change.
+    pub reconfigures: bool,
+    /// Servers that run from the beginning and are no members.
+    pub guests: usize,
 }
 
 impl Scenario {
@@ -88,6 +92,10 @@ impl Scenario {
             },
             _ => all,
         };
+        // Of a stream of its own: whatever it says, the rest of the seed's world is the same.
+        let mut operator = Rng::new(!seed);
+        let reconfigures = operator.chance(0);
+        let guests = operator.index(3);
         let scenario = Scenario {
             voters,
             observers,
@@ -107,6 +115,8 @@ impl Scenario {
             checkpoint: rng.between(5, 60),
             retain_max: rng.between(0, 80) as usize,
             history_sent_max: rng.between(5, 200),
+            reconfigures,
+            guests: if reconfigures { guests } else { 0 },
         };
         (scenario, rng)
     }

@@ -14,7 +14,6 @@ use crate::zab::{Mark, Peer, Status, Txn};
 
 pub struct Server {
     pub id: ServerId,
-    pub is_voter: bool,
     pub disk: Disk<Mark>,
     pub process: Option<Process>,
     /// Of its processes, the one that runs or ran last.

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
+use crate::auth::Id;
 use crate::ids::{ConnId, Epoch, LinkId, ServerId, SessionId, Zxid};
+use crate::ops::members::Members;
 use crate::ops::pending::Pending;
 use crate::ops::{self, Change, Observer, ReadContext, Rules, WriteContext, Written};
 use crate::proto::client::{ReplyHeader, WatcherEvent};
@@ -120,6 +122,7 @@ struct LeaderSide {
     owners: BTreeMap<SessionId, Origin>,
     /// Connections that wait for the tree to come so far.
     syncs: VecDeque<(Zxid, ConnId)>,
+    members: Option<Members>,
 }
 
 #[derive(Default)]
@@ -141,6 +144,8 @@ pub struct Serving {
     conns: BTreeMap<ConnId, Conn>,
     by_session: BTreeMap<SessionId, ConnId>,
     watches: Watches,
+    /// Who asks for other members.
+    operator: Vec<Id>,
 }
 
 impl Serving {
@@ -163,6 +168,7 @@ impl Serving {
                 last: Zxid::new(epoch, 0),
                 owners: BTreeMap::new(),
                 syncs: VecDeque::new(),
+                members: None,
             }))
         } else {
             Side::Learner(LearnerSide::default())
@@ -174,7 +180,33 @@ impl Serving {
             conns: BTreeMap::new(),
             by_session: BTreeMap::new(),
             watches: Watches::default(),
+            operator: vec![Id::new("super", "")],
         }
+    }
+
+    /// A leader's prep knows the members, and what becomes of them.
+    pub fn lead(&mut self, members: Members) {
+        if let Side::Leader(leader) = &mut self.side {
+            leader.members = Some(members);
+        }
+    }
+
+    pub fn members(&mut self) -> Option<&mut Members> {
+        match &mut self.side {
+            Side::Leader(leader) => leader.members.as_mut(),
+            Side::Learner(_) => None,
+        }
+    }
+
+    /// The operator asks a leader for other members; nobody waits for the answer.
+    pub fn reconfigure(&mut self, cx: &Context<'_>, body: &[u8], fx: &mut Effects) {
+        let ask = Ask {
+            session: SessionId::NONE,
+            xid: 0,
+            op: OpCode::RECONFIG,
+            body,
+        };
+        self.submit(cx, Origin::Here, ask, fx);
     }
 
     // --- clients -------------------------------------------------------------------------------------------
@@ -393,12 +425,13 @@ impl Serving {
         let mut bytes = Vec::new();
         let mut write = WriteContext {
             is_remote: true,
+            members: leader.members.as_mut(),
             tree: cx.tree,
             pending: &mut leader.pending,
             rules: cx.rules,
             session,
             session_error,
-            ids: &[],
+            ids: &self.operator,
             zxid: zxid.0,
             time: cx.wall_ms,
         };

@@ -206,7 +206,7 @@ pub fn outcome(applied: &Applied<'_>) -> (ErrorCode, Option<String>) {
             .map(|(_, part)| outcome(part))
             .find(|(code, _)| *code != ErrorCode::OK)
             .unwrap_or((ErrorCode::OK, None)),
-        Applied::Nothing | Applied::Stat(_) => (ErrorCode::OK, None),
+        Applied::Nothing | Applied::Stat(_) | Applied::Data(..) => (ErrorCode::OK, None),
     }
 }
 

@@ -19,7 +19,7 @@ use super::serving::{Answer, Request};
 use super::workload::{Client, History, Leave, MS, Role, Time};
 use crate::auth::{AuthSettings, Providers};
 use crate::ids::{ConnId, LinkId, ServerId};
-use crate::membership::{self, Membership, PeerAddress, ServerLine};
+use crate::membership::{self, ListenAddress, Membership, PeerAddress, ServerLine};
 use crate::ops::Rules;
 use crate::tree::Tree;
 
@@ -48,6 +48,8 @@ pub enum Event {
     ClientClosed(ConnId),
     Wake(usize),
     Nemesis,
+    /// The members may change.
+    Operator,
     /// A partition ends.
     Heal,
 }
@@ -95,7 +97,11 @@ pub struct World {
     pub rng: Rng,
     pub scenario: Scenario,
     pub rules: Rules,
+    /// At the beginning.
     pub membership: Membership,
+    /// Of every server, member or not.
+    pub lines: Vec<ServerLine>,
+    pub operator: Rng,
     pub servers: Vec<Server>,
     pub network: Network,
     pub clients: Vec<Client>,
@@ -130,12 +136,11 @@ pub struct Outcome {
 
 impl World {
     pub fn new(scenario: Scenario, mut rng: Rng, tracing: bool) -> World {
-        let nodes = scenario.voters + scenario.observers;
+        let nodes = scenario.voters + scenario.observers + scenario.guests;
         let empty = Arc::new(Image::of(&Tree::new(true)));
         let servers = (0..nodes)
             .map(|node| Server {
                 id: ServerId(node as i64 + 1),
-                is_voter: node < scenario.voters,
                 disk: Disk::new(Arc::clone(&empty)),
                 process: None,
                 incarnation: 0,
@@ -152,15 +157,19 @@ impl World {
             extended_types: true,
             enforce_quota: false,
             close_session_lists_paths: true,
-            reconfig_enabled: false,
+            reconfig_enabled: scenario.reconfigures,
         };
-        let membership = members(&scenario);
+        let lines = lines(&scenario);
+        let membership = members(&scenario, &lines);
         let mut world = World {
             now: 0,
             sequence: 0,
             queue: BinaryHeap::new(),
             rules,
+            oracle: Oracle::new(nodes, membership.clone()),
             membership,
+            lines,
+            operator: Rng::new(rng.clone().next()),
             servers,
             network: Network::new(nodes),
             clients: Vec::new(),
@@ -168,7 +177,6 @@ impl World {
             next_conn: 0,
             next_dial: 0,
             history: History::default(),
-            oracle: Oracle::new(nodes),
             phase: Phase::Faults,
             phase_since: 0,
             slow_link_until: 0,
@@ -186,6 +194,9 @@ impl World {
         }
         let first_fault = world.scenario.faults_from;
         world.schedule(first_fault, Event::Nemesis);
+        if world.scenario.reconfigures {
+            world.schedule(first_fault, Event::Operator);
+        }
         world
     }
 
@@ -266,6 +277,7 @@ impl World {
             Event::ClientClosed(conn) => self.client_closed(conn),
             Event::Wake(client) => self.wake(client),
             Event::Nemesis => self.nemesis(),
+            Event::Operator => self.operate(),
             Event::Heal => self.heal(),
         }
     }
@@ -357,12 +369,13 @@ impl World {
             })
     }
 
-    /// An observer that promised an epoch later than the one that the others are in cannot join them before their next
-    /// election. Voters make the others have one.
+    /// One without a vote that promised an epoch later than the one that the others are in cannot join them before their
+    /// next election. Voters make the others have one.
     fn is_out(&self, node: NodeIx) -> bool {
         let server = &self.servers[node];
         let newest = self.oracle.leadership.newest();
-        !server.is_voter && newest.is_some_and(|epoch| server.disk.stable.accepted > epoch)
+        !self.oracle.configs.is_voter(server.id)
+            && newest.is_some_and(|epoch| server.disk.stable.accepted > epoch)
     }
 
     fn unquiet(&self) -> String {
@@ -378,26 +391,33 @@ impl World {
     }
 }
 
-fn members(scenario: &Scenario) -> Membership {
-    let mut membership = Membership::default();
-    for node in 0..scenario.voters + scenario.observers {
+fn lines(scenario: &Scenario) -> Vec<ServerLine> {
+    let nodes = scenario.voters + scenario.observers + scenario.guests;
+    let line = |node: usize| {
         let id = node as i64 + 1;
-        let line = ServerLine {
+        let is_observer = node >= scenario.voters && node < scenario.voters + scenario.observers;
+        ServerLine {
             id: ServerId(id),
             addresses: vec![PeerAddress {
                 host: format!("host{id}"),
                 quorum_port: 2888,
                 election_port: 3888,
             }],
-            role: if node < scenario.voters {
-                membership::Role::Participant
-            } else {
-                membership::Role::Observer
+            role: match is_observer {
+                true => membership::Role::Observer,
+                false => membership::Role::Participant,
             },
-            client: None,
+            client: Some(ListenAddress::new(None, 2181)),
             secure_client: None,
-        };
-        membership.servers.insert(ServerId(id), line);
+        }
+    };
+    (0..nodes).map(line).collect()
+}
+
+fn members(scenario: &Scenario, lines: &[ServerLine]) -> Membership {
+    let members = lines.iter().take(scenario.voters + scenario.observers);
+    Membership {
+        servers: members.map(|line| (line.id, line.clone())).collect(),
+        ..Membership::default()
     }
-    membership
 }

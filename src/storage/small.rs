@@ -22,6 +22,8 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
 /// Makes a name that was created, renamed or removed in the parent directory durable.
 pub fn sync_parent(path: &Path) -> io::Result<()> {
     match path.parent() {
+        // A name alone is one of the current directory.
+        Some(parent) if parent.as_os_str().is_empty() => File::open(".")?.sync_all(),
         Some(parent) => File::open(parent)?.sync_all(),
         None => Ok(()),
     }

@@ -7,6 +7,7 @@ use crate::ids::ServerId;
 use crate::membership::{Membership, Role};
 
 use super::disk::Disk;
+use super::mistake::{Mistake, makes};
 use super::quorum::Quorum;
 use super::{Output, Write};
 
@@ -88,8 +89,22 @@ impl Configs {
     /// Remembers a newer configuration that was proposed. Without reconfiguration nothing is ever remembered.
     pub(super) fn see(&mut self, config: Membership, disk: &mut Disk, out: &mut Vec<Output>) {
         if self.reconfig_enabled && config.version > self.last_seen().version {
-            disk.write(Write::SeenConfig(config.clone()), out);
+            if !makes(Mistake::MembersForgotten) {
+                disk.write(Write::SeenConfig(config.clone()), out);
+            }
             self.newer = Some(Counted::new(config));
+            self.announce(out);
+        }
+    }
+
+    /// The newest one that a leader knows, to whom a quorum promised its epoch. A newer one that was proposed and is
+    /// not known to it was never acknowledged by a quorum, and never will be.
+    pub(super) fn learn(&mut self, config: Membership, disk: &mut Disk, out: &mut Vec<Output>) {
+        let known = self.last_seen().version;
+        if self.reconfig_enabled && config.version != known {
+            let is_newer = config.version > self.committed().version;
+            disk.write(Write::SeenConfig(config.clone()), out);
+            self.newer = is_newer.then(|| Counted::new(config));
             self.announce(out);
         }
     }

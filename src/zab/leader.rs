@@ -44,6 +44,8 @@ pub(super) struct Leader {
     promises_from: BTreeSet<ServerId>,
     history_at: BTreeSet<ServerId>,
     links: BTreeMap<LinkId, LearnerLink>,
+    /// Since it was last told who is synced.
+    links_changed: bool,
     proposals: Proposals,
     /// A configuration that is proposed and not committed.
     reconfig: Option<(Zxid, Membership)>,
@@ -89,6 +91,7 @@ impl Leader {
             promises_from: own,
             history_at: BTreeSet::new(),
             links: BTreeMap::new(),
+            links_changed: false,
             proposals: Proposals::after(history),
             reconfig: None,
             successor: None,
@@ -137,7 +140,7 @@ impl Leader {
     }
 
     fn forget(&mut self, link: LinkId) {
-        self.links.remove(&link);
+        self.links_changed |= self.links.remove(&link).is_some();
         self.syncs.retain(|(_, of)| *of != link);
     }
 

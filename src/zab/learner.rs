@@ -416,7 +416,7 @@ impl Learner {
             let Some(config) = membership(text) else {
                 return End::look("the configuration in NEWLEADER cannot be read");
             };
-            ctx.configs.see(config.clone(), ctx.disk, ctx.out);
+            ctx.configs.learn(config.clone(), ctx.disk, ctx.out);
             sync.config = Some(config);
         }
         // The disk works in order: when this is done, so is the history before it (ZOOKEEPER-4643).

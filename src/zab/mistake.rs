@@ -34,6 +34,12 @@ pub enum Mistake {
     LeadsAlone,
     /// The answer to a sync overtakes the transactions that it stands for.
     SyncOvertakes,
+    /// New members are in force when a quorum of the old ones has them.
+    MembersByOldQuorum,
+    /// New members decide alone about what makes them members.
+    MembersByNewQuorum,
+    /// New members are acknowledged before it is durable that from then on two quorums are needed.
+    MembersForgotten,
 }
 
 impl Mistake {

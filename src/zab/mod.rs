@@ -112,11 +112,9 @@ pub enum Input {
     Packet(LinkId, QuorumPacket),
     /// The connection ended; also allowed after [`Output::Close`].
     Down(LinkId),
-    /// Leading and serving: what prep made, continuing what it made before. Not empty. Ignored when that ended.
+    /// Leading and serving: what prep made, continuing what it made before. Not empty. Ignored when that ended. One of
+    /// them may carry a new configuration, whose version is its zxid; while that is not in force prep makes no other.
     Propose(Vec<Txn>),
-    /// As [`Input::Propose`], for one transaction that carries this new configuration. Its version is its zxid. Prep
-    /// asks [`Peer::may_reconfigure`] before.
-    ProposeConfig(Txn, Membership),
     /// Leading: answer with SYNC on that link once everything that was proposed until now is committed, and this, the
     /// last that prep has made: requests that came on the link before have their COMMIT before the answer.
     Sync(LinkId, Zxid),
@@ -178,6 +176,9 @@ pub enum Output {
         committed: Membership,
         last_seen: Option<Membership>,
     },
+    /// Leading: these followers have the history that this leader began with. Only they and this server count for the
+    /// quorum that a new configuration has to have before it is proposed.
+    Synced(Vec<ServerId>),
     /// The unfinished snapshot that came on this link is worth nothing.
     DropSnapshot(LinkId),
     Close(LinkId),

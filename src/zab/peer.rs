@@ -57,16 +57,6 @@ enum Next {
     Designated(ServerId),
 }
 
-/// Why a configuration cannot be proposed now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReconfigRefused {
-    NotLeading,
-    /// -14
-    InProgress,
-    /// -13
-    NewConfigNoQuorum,
-}
-
 impl Peer {
     /// Looking. Nothing happens before the first [`Peer::step`].
     pub fn new(now: Timestamp, config: PeerConfig, durable: Durable) -> Peer {
@@ -111,6 +101,9 @@ impl Peer {
         self.settle(now, out);
         if self.config_versions() != versions {
             self.tell_election();
+        }
+        if let Role::Leading(leader) = &mut self.role {
+            leader.tell_synced(out);
         }
         let serving = match &self.role {
             Role::Leading(leader) => leader.serving(),
@@ -173,9 +166,6 @@ impl Peer {
             }
             (Role::Leading(leader), Input::Down(link)) => return leader.down(link),
             (Role::Leading(leader), Input::Propose(txns)) => return leader.propose(txns, ctx),
-            (Role::Leading(leader), Input::ProposeConfig(txn, config)) => {
-                return leader.propose_config(txn, config, ctx);
-            }
             (Role::Leading(leader), Input::Sync(link, after)) => leader.sync(link, after, ctx),
             (Role::Leading(leader), Input::SnapshotSent(link)) => leader.snapshot_sent(link, now),
             (Role::Learning(learner), Input::Connected(to, link)) => {
@@ -447,14 +437,6 @@ impl Peer {
 
     pub fn last_seen_config(&self) -> &Membership {
         self.configs.last_seen()
-    }
-
-    /// Leading: whether this configuration could be proposed now: none is under way, and a quorum of it is synced.
-    pub fn may_reconfigure(&self, to: &Membership) -> Result<(), ReconfigRefused> {
-        match &self.role {
-            Role::Leading(leader) => leader.may_reconfigure(to, self.configs.newer().is_some()),
-            _ => Err(ReconfigRefused::NotLeading),
-        }
     }
 
     /// Leading: the connected learners; empty otherwise.

@@ -31,6 +31,11 @@ struct Group {
     weight: i128,
 }
 
+/// Whether those for which `agrees` holds are enough of these members.
+pub fn is_quorum(membership: &Membership, agrees: &dyn Fn(ServerId) -> bool) -> bool {
+    Quorum::new(membership).met(agrees)
+}
+
 impl Quorum {
     pub fn new(membership: &Membership) -> Quorum {
         let voters: Vec<ServerId> = membership.voters().map(|voter| voter.id).collect();

@@ -6,8 +6,8 @@ use super::*;
 fn this_release_refuses_what_would_be_dangerous() {
     let cases = [
         (
-            "initLimit=5\nsyncLimit=2\nserver.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\nreconfigEnabled=true",
-            "./zoo.cfg:8: reconfigEnabled: changing the members of a running ensemble is not available",
+            "initLimit=5\nsyncLimit=2\nserver.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\noraclePath=/o",
+            "./zoo.cfg:8: oraclePath: the oracle of ensembles of two is not available",
         ),
         (
             "secureClientPort=2281",

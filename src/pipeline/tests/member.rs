@@ -3,7 +3,7 @@
 use super::*;
 use crate::ids::{Epoch, LinkId, SessionId, Zxid};
 use crate::pipeline::Forward;
-use crate::pipeline::member::Quorum;
+use crate::pipeline::member::{LogJob, Quorum};
 use crate::pipeline::recovery::Restoring;
 use crate::pipeline::role::Role;
 use crate::proto::client::SyncRequest;
@@ -15,12 +15,13 @@ use crate::zab::Txn;
 struct Told {
     proposed: Mutex<Vec<Txn>>,
     durable: Mutex<Vec<i64>>,
+    before: Mutex<Vec<LogJob>>,
 }
 
 impl Quorum for Told {
-    fn propose(&self, txns: Vec<Txn>) -> bool {
+    fn propose(&self, txns: Vec<Txn>) -> Option<Vec<LogJob>> {
         self.proposed.lock().extend(txns);
-        true
+        Some(std::mem::take(&mut self.before.lock()))
     }
 
     fn durable(&self, zxid: Zxid) {
@@ -502,4 +503,34 @@ fn a_learner_forgets_sessions_that_ended() {
     learner.pipeline().take_touched();
     learner.pipeline().look_at_sessions(i64::MAX / 2);
     assert!(session.upgrade().is_none());
+}
+
+#[test]
+fn what_a_peer_wants_written_first_is_written_before_the_group() {
+    let mut server = Server::leader();
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let noted = order.clone();
+    let job: LogJob = Box::new(move |log| {
+        noted.lock().push(log.last_zxid());
+        Ok(())
+    });
+    let before = server.log.as_ref().unwrap().last_zxid();
+    server.told.before.lock().push(job);
+    let peer = server.rig.peer();
+    server.rig.send(&peer, &connect());
+    server.commit();
+    assert_eq!(*order.lock(), [before]);
+    assert!(server.log.as_ref().unwrap().last_zxid() > before);
+}
+
+#[test]
+fn jobs_are_taken_out_from_among_groups() {
+    let mut server = Server::leader();
+    let peer = server.rig.peer();
+    server.pipeline().log_job(Box::new(|_| Ok(())));
+    server.rig.send(&peer, &connect());
+    server.pipeline().log_job(Box::new(|_| Ok(())));
+    assert_eq!(server.pipeline().take_log_jobs().len(), 2);
+    assert_eq!(server.pipeline().take_log_jobs().len(), 0);
+    assert_eq!(server.commit().len(), 1, "the group is left");
 }

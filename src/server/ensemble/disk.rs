@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Member;
+use super::config_files::ConfigFiles;
 use crate::ids::Zxid;
 use crate::storage::snapshot::SnapshotReader;
 use crate::storage::{Log, StorageError};
@@ -47,8 +48,19 @@ impl Member {
                 let snapshot = snapshot.expect("asked for once its stream is complete");
                 self.install(log, snapshot, zxid)
             }
-            // Without reconfiguration the file that the operator wrote is all there is.
-            Write::SeenConfig(_) | Write::CommittedConfig(_) => Ok(()),
+            Write::SeenConfig(members) => self.keep(|files| files.see(&members)),
+            Write::CommittedConfig(members) => self.keep(|files| files.commit(&members)),
+        }
+    }
+
+    /// Without reconfiguration the file that the operator wrote is all there is.
+    fn keep(
+        &self,
+        write: impl FnOnce(&mut ConfigFiles) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        match &self.config_files {
+            Some(files) => write(&mut files.lock()),
+            None => Ok(()),
         }
     }
 

@@ -5,6 +5,7 @@
 //! log's queue while it is held. What takes longer or takes locks of the pipeline (applying, answering, changing
 //! roles) is done afterwards, in the same order, by whoever comes first.
 
+mod config_files;
 mod disk;
 mod links;
 mod long;
@@ -13,21 +14,27 @@ mod start;
 mod status;
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::runtime;
 use tokio::sync::Notify;
 
+use config_files::ConfigFiles;
+
 use crate::ids::{Epoch, LinkId, ServerId, Zxid};
 use crate::membership::Membership;
+use crate::membership::change::Limits;
 use crate::net::election::ElectionNet;
 use crate::net::quorum::{Link, Links, Pieces};
+use crate::ops::members::Members;
 use crate::pipeline::Pipeline;
-use crate::pipeline::member::Quorum;
+use crate::pipeline::member::{LogJob, Quorum};
 use crate::proto::quorum::QuorumPacket;
+use crate::server::client_port::ClientPort;
 use crate::storage::{Epochs, LogHandle, Places, State};
+use crate::zab::quorum::is_quorum;
 use crate::zab::{Input, Mark, Output, Peer, Status, Timestamp, Txn, Write};
 
 /// What a member needs to know besides what its peer knows.
@@ -38,6 +45,8 @@ pub struct MemberSettings {
     pub connect_limit: Duration,
     /// Of one buffer in a packet.
     pub packet_bytes_max: usize,
+    /// Of the members that clients may ask for.
+    pub change_limits: Limits,
 }
 
 /// What is on disk, and what a snapshot from a leader replaces.
@@ -64,6 +73,9 @@ pub struct Member {
     upstream: RwLock<Option<Arc<Link>>>,
     snapshots: receive::Snapshots,
     epochs: Mutex<Epochs>,
+    /// Where configurations are kept; `None` where they never change.
+    config_files: Option<Mutex<ConfigFiles>>,
+    client_port: OnceLock<Arc<ClientPort>>,
     runtime: runtime::Handle,
     timer: Notify,
     began: Instant,
@@ -85,6 +97,8 @@ struct Core {
     /// Whoever writes the log asks whether it may.
     proposing: bool,
     accepted: bool,
+    /// Writes were handed to the log's thread that may not be done yet.
+    has_log_jobs: bool,
     leading_since: Option<Instant>,
 }
 
@@ -94,7 +108,7 @@ enum Later {
     Upward(LinkId, QuorumPacket),
     Became(Status),
     Serve(Epoch, Option<LinkId>),
-    Configure(Membership),
+    Configure,
 }
 
 impl Member {
@@ -175,6 +189,7 @@ impl Member {
             Later::Serve(epoch, None) => {
                 tracing::info!("LEADING: serving, epoch 0x{:x}", epoch.0);
                 self.show_configuration();
+                self.tell_members();
                 self.pipeline.lead(epoch);
             }
             Later::Serve(epoch, Some(upstream)) => {
@@ -183,7 +198,7 @@ impl Member {
                 self.show_configuration();
                 self.pipeline.learn(epoch);
             }
-            Later::Configure(committed) => self.pipeline.set_configuration(&committed),
+            Later::Configure => self.move_client_port(),
         }
     }
 
@@ -191,6 +206,29 @@ impl Member {
     fn show_configuration(&self) {
         let committed = self.core.lock().committed.clone();
         self.pipeline.set_configuration(&committed);
+    }
+
+    /// What a leader's prep has to know; changes of it follow under the same lock.
+    fn tell_members(&self) {
+        let core = self.core.lock();
+        let (id, limits) = (self.settings.id, self.settings.change_limits);
+        let mut members = Members::new(id, limits, is_quorum, &core.committed);
+        let learners = core.peer.learners().into_iter();
+        let synced = learners.filter(|learner| learner.is_synced && !learner.is_observer);
+        members.set_synced(synced.filter_map(|learner| learner.server).collect());
+        self.pipeline.set_members(members);
+    }
+
+    /// Clients find this server where the configuration in force says.
+    fn move_client_port(&self) {
+        let Some(port) = self.client_port.get() else {
+            return;
+        };
+        let committed = self.core.lock().committed.clone();
+        let own = committed.servers.get(&self.settings.id);
+        if let Some(address) = own.and_then(|own| own.client.clone()) {
+            port.move_to(address);
+        }
     }
 
     fn carry_out(self: &Arc<Self>, core: &mut Core, output: Output) {
@@ -216,7 +254,10 @@ impl Member {
             }
             // What prep made is in the hands of who writes it, and waits for this word.
             Output::Persist(Write::Append(_)) if core.proposing => core.accepted = true,
-            Output::Persist(write) => self.persist(write),
+            Output::Persist(write) => {
+                core.has_log_jobs = true;
+                self.persist(write);
+            }
             Output::Deliver(zxid) => core.later.push_back(Later::Deliver(zxid)),
             Output::Upward(link, packet) => core.later.push_back(Later::Upward(link, packet)),
             Output::AnswerPing(link, zxid) => {
@@ -236,8 +277,14 @@ impl Member {
                 last_seen,
             } => {
                 self.election.reconfigure(&committed, last_seen.as_ref());
-                core.committed = committed.clone();
-                core.later.push_back(Later::Configure(committed));
+                self.pipeline
+                    .change_members(|members| members.commit(&committed));
+                core.later.push_back(Later::Configure);
+                core.committed = committed;
+            }
+            Output::Synced(servers) => {
+                self.pipeline
+                    .change_members(|members| members.set_synced(servers));
             }
             Output::DropSnapshot(link) => drop(self.snapshots.remove(link)),
             Output::Close(link) => {
@@ -297,15 +344,20 @@ impl Member {
 }
 
 impl Quorum for Voice {
-    fn propose(&self, txns: Vec<Txn>) -> bool {
+    fn propose(&self, txns: Vec<Txn>) -> Option<Vec<LogJob>> {
         let mut core = self.0.core.lock();
         core.proposing = true;
         core.accepted = false;
         self.0.step(&mut core, Input::Propose(txns));
         core.proposing = false;
-        let accepted = core.accepted;
+        // A peer's writes are done in its order, and it put these out before what is going to be written now.
+        let before = core.accepted.then(|| match core.has_log_jobs {
+            true => self.0.pipeline.take_log_jobs(),
+            false => Vec::new(),
+        });
+        core.has_log_jobs &= before.is_none();
         self.0.finish(core);
-        accepted
+        before
     }
 
     fn durable(&self, zxid: Zxid) {

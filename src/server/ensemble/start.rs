@@ -2,20 +2,23 @@
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
+use super::config_files::ConfigFiles;
 use super::receive::Snapshots;
 use super::{Core, Member, MemberSettings, Stores, Voice};
 use crate::config::Config;
 use crate::ids::{Epoch, ServerId, Zxid};
+use crate::membership::change;
 use crate::net::election::{ElectionInbox, ElectionNet, ElectionNetConfig};
 use crate::net::quorum::Links;
 use crate::pipeline::Pipeline;
 use crate::server::ServerError;
+use crate::server::client_port::ClientPort;
 use crate::storage::snapshot::Limits;
 use crate::storage::{Epochs, LogHandle};
 use crate::zab::{Durable, Input, LogShape, Peer, PeerConfig, Timestamp};
@@ -99,6 +102,7 @@ impl Member {
             .await
             .map_err(|e| ServerError::Ensemble(e.to_string()))?;
         let peer_config = peer_config(config, id);
+        let config_files = ConfigFiles::of(config, id)?;
         let delivered = pipeline.tree().applied_zxid();
         let connect_ticks = config
             .ensemble
@@ -109,6 +113,10 @@ impl Member {
             listen_on_all_addresses: config.ensemble.listen_on_all_addresses,
             connect_limit: ticks(config, connect_ticks),
             packet_bytes_max: field_bytes_max(config),
+            change_limits: change::Limits {
+                standalone_enabled: config.standalone_enabled,
+                multiple_addresses: config.ensemble.multiple_addresses,
+            },
         };
         let limits = Limits {
             field_bytes_max: field_bytes_max(config),
@@ -132,6 +140,7 @@ impl Member {
                 wake_at: None,
                 proposing: false,
                 accepted: false,
+                has_log_jobs: false,
                 leading_since: None,
             }),
             later: Mutex::new(()),
@@ -144,6 +153,8 @@ impl Member {
             upstream: RwLock::new(None),
             snapshots: Snapshots::new(limits, config.extended_types_enabled),
             epochs: Mutex::new(stores.epochs),
+            config_files: config_files.map(Mutex::new),
+            client_port: OnceLock::new(),
             runtime: tokio::runtime::Handle::current(),
             timer: Notify::new(),
             began,
@@ -153,8 +164,16 @@ impl Member {
         Ok((member, inbox))
     }
 
-    /// Looks for a leader, or becomes one.
-    pub(in crate::server) fn begin(self: &Arc<Self>, mut inbox: ElectionInbox) {
+    /// Looks for a leader, or becomes one. Without a port for clients there is none to move.
+    pub(in crate::server) fn begin(
+        self: &Arc<Self>,
+        mut inbox: ElectionInbox,
+        client_port: Option<Arc<ClientPort>>,
+    ) {
+        if let Some(port) = client_port {
+            let first = self.client_port.set(port).is_ok();
+            assert!(first, "a member begins once");
+        }
         let member = self.clone();
         self.runtime.spawn(async move {
             loop {

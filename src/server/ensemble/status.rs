@@ -14,19 +14,31 @@ pub(in crate::server) struct EnsembleStatus {
     pub is_serving: bool,
     pub voters: usize,
     pub learners: Vec<LearnerStatus>,
+    /// Of the learners, followers that are no members, or no voters.
+    pub guests: usize,
     pub leading_since: Option<Instant>,
 }
 
 impl Member {
     pub(in crate::server) fn ensemble_status(&self) -> EnsembleStatus {
         let core = self.core.lock();
+        let learners = core.peer.learners();
+        let votes = |id| core.committed.is_voter(id);
+        let followers = learners.iter().filter(|l| l.is_synced && !l.is_observer);
+        let guests = followers.filter(|l| !l.server.is_some_and(votes)).count();
         EnsembleStatus {
             status: core.peer.status(),
             is_serving: core.peer.serving().is_some(),
             voters: core.peer.committed_config().voters().count(),
-            learners: core.peer.learners(),
+            learners,
+            guests,
             leading_since: core.leading_since,
         }
+    }
+
+    /// Where clients connect now; `None` where they never could.
+    pub(in crate::server) fn client_port(&self) -> Option<u16> {
+        self.client_port.get().map(|port| port.number())
     }
 
     /// As `conf` shows it.
@@ -91,7 +103,7 @@ impl EnsembleStatus {
                 };
                 int("learners", self.learners.len());
                 int("synced_followers", count(false));
-                int("synced_non_voting_followers", 0);
+                int("synced_non_voting_followers", self.guests);
                 int("synced_observers", count(true));
                 // The name of before 3.6, which some tools still ask for.
                 int("followers", count(false));

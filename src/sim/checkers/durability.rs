@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 
 use super::{Verdict, violated};
-use crate::ids::{Epoch, Zxid};
+use crate::ids::{Epoch, ServerId, Zxid};
 use crate::sim::disk::Stable;
 use crate::sim::network::NodeIx;
 use crate::sim::truth::Truth;
+use crate::zab::quorum::Quorum;
 
 const NAME: &str = "durability";
 
@@ -97,20 +98,21 @@ impl Durability {
     pub fn committed<'a>(
         truth: &Truth,
         zxid: Zxid,
-        voters: impl Iterator<Item = &'a Stable>,
+        mut quorums: impl Iterator<Item = Quorum>,
+        disks: impl Iterator<Item = (ServerId, &'a Stable)>,
     ) -> Verdict {
-        let (mut all, mut have) = (0, 0);
-        for stable in voters {
-            all += 1;
-            have += usize::from(holds(truth, stable, zxid));
+        let have = disks.filter(|(_, stable)| holds(truth, stable, zxid));
+        let have: Vec<ServerId> = have.map(|(id, _)| id).collect();
+        match quorums.find(|quorum| !quorum.met(|id| have.contains(&id))) {
+            None => Ok(()),
+            Some(quorum) => violated(
+                NAME,
+                format!(
+                    "{zxid} was committed with {have:?} having it on disk, of {:?}",
+                    quorum.voters()
+                ),
+            ),
         }
-        if have * 2 > all {
-            return Ok(());
-        }
-        violated(
-            NAME,
-            format!("{zxid} was committed with {have} of {all} voters having it on disk"),
-        )
     }
 }
 

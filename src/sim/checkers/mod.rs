@@ -1,6 +1,7 @@
 //! What must hold in every run, a file for each property. Checkers see what the simulated servers and clients did and
 //! know nothing of how; each answers with the first thing that is wrong.
 
+pub mod configs;
 pub mod delivery;
 pub mod digest;
 pub mod durability;

@@ -3,6 +3,7 @@
 use bytes::BytesMut;
 
 use super::super::network::NodeIx;
+use super::super::server::Process;
 use super::super::world::{Event, World};
 use crate::ids::ServerId;
 use crate::proto::election::Notification;
@@ -11,8 +12,14 @@ use crate::zab::Input;
 impl World {
     pub(super) fn notify(&mut self, node: NodeIx, to: ServerId, notification: &Notification) {
         let server = &self.servers[node];
-        let for_voter = self.servers.iter().any(|s| s.id == to && s.is_voter);
-        if server.is_voter && for_voter {
+        let votes = |process: &Process| {
+            let (committed, seen) = (
+                process.peer.committed_config(),
+                process.peer.last_seen_config(),
+            );
+            committed.is_voter(server.id) && (committed.is_voter(to) || seen.is_voter(to))
+        };
+        if server.process.as_ref().is_some_and(votes) {
             let stable = &server.disk.stable;
             self.oracle
                 .notifies(node, server.id.0, stable, notification);

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use super::super::disk;
 use super::super::image::Image;
 use super::super::network::{NodeIx, Payload, WireId};
+use super::super::operator::members_of;
 use super::super::serving::{Answer, Context, Effects, Serving};
 use super::super::slips::{Slip, makes};
 use super::super::workload::MS;
 use super::super::world::{Event, World};
 use super::Inputs;
 use crate::ids::{LinkId, Zxid};
+use crate::ops::members::Members;
 use crate::ops::{self, Unwatched};
 use crate::proto::quorum::{PacketKind, QuorumPacket, Touch};
 use crate::zab::{HistoryForm, Input, Output, Status, Write};
@@ -60,7 +62,14 @@ impl World {
             }
             Output::Became(status) => self.became(node, status),
             Output::Serve { epoch, upstream } => self.serve(node, epoch, upstream),
-            Output::Configure { .. } => {}
+            Output::Configure { committed, .. } => {
+                let verdict = self.oracle.configs.configured(node, &committed);
+                self.oracle.note(verdict);
+                self.change_members(node, |members| members.commit(&committed));
+            }
+            Output::Synced(servers) => {
+                self.change_members(node, |members| members.set_synced(servers));
+            }
             Output::DropSnapshot(link) => {
                 if let Some(process) = &mut self.servers[node].process {
                     process.snapshots.remove(&link);
@@ -73,6 +82,15 @@ impl World {
             Output::Stop(reason) => self
                 .oracle
                 .fail("stop", format!("server {node} stopped: {reason}")),
+        }
+    }
+
+    fn change_members(&mut self, node: NodeIx, change: impl FnOnce(&mut Members)) {
+        if let Some(process) = &mut self.servers[node].process
+            && let Some(serving) = &mut process.serving
+            && let Some(members) = serving.members()
+        {
+            change(members);
         }
     }
 
@@ -114,6 +132,9 @@ impl World {
             &process.tree,
             now_ms,
         ));
+        if leads && let Some(serving) = &mut process.serving {
+            serving.lead(members_of(&process.peer, server.id));
+        }
         if leads {
             self.oracle.leader_serves(node, process.term, epoch);
         }
@@ -187,12 +208,8 @@ impl World {
             self.oracle.fail("delivery", what);
         }
         for txn in process.log.txns.range(from..until.max(from)) {
-            let voters = self
-                .servers
-                .iter()
-                .filter(|s| s.is_voter)
-                .map(|s| &s.disk.stable);
-            self.oracle.delivered(node, txn.zxid, &txn.bytes, voters);
+            let disks = self.servers.iter().map(|s| (s.id, &s.disk.stable));
+            self.oracle.delivered(node, txn.zxid, &txn.bytes, disks);
             match &mut process.serving {
                 Some(serving) => serving.apply(
                     &mut process.tree,

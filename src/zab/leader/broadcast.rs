@@ -34,6 +34,7 @@ impl Leader {
                 ctx.out
                     .extend(packets.map(|packet| Output::Send(link, packet)));
             }
+            self.see_config(&txns, ctx);
             ctx.disk.append(txns, ctx.out);
             self.cut_laggards(ctx);
         }
@@ -89,6 +90,11 @@ impl Leader {
             if makes(Mistake::CommitWithoutQuorum) {
                 of_committed = Some(ctx.disk.durable());
             }
+            if makes(Mistake::MembersByNewQuorum)
+                && let Some(newer) = ctx.configs.newer_quorum()
+            {
+                of_committed = newer.horizon(reached).flatten();
+            }
             let Some(mut to) = of_committed.map(|to| to.min(self.proposals.last())) else {
                 return;
             };
@@ -98,6 +104,7 @@ impl Leader {
             {
                 let of_newer = newer.horizon(reached).flatten();
                 to = match of_newer {
+                    _ if makes(Mistake::MembersByOldQuorum) => at,
                     Some(zxid) if zxid >= at => at,
                     _ => before(at, ctx),
                 };

@@ -219,6 +219,7 @@ impl Leader {
             };
         }
         learner.phase = LinkPhase::Synced { position };
+        self.links_changed = true;
         if !learner.is_observer {
             self.history_at.insert(learner.server);
         }

@@ -6,28 +6,19 @@ use crate::proto::quorum::{PacketKind, QuorumPacket};
 
 use super::super::configs::stays;
 use super::super::learner_link::LearnerLink;
-use super::super::peer::ReconfigRefused;
-use super::super::quorum::Quorum;
-use super::super::role::{Ctx, End};
+use super::super::role::{Ctx, reconfig_of};
 use super::super::{Output, Txn};
-use super::{Leader, Phase};
+use super::Leader;
 
 impl Leader {
-    pub(in crate::zab) fn may_reconfigure(
-        &self,
-        to: &Membership,
-        is_config_pending: bool,
-    ) -> Result<(), ReconfigRefused> {
-        if self.phase != Phase::Serving || self.successor.is_some() {
-            return Err(ReconfigRefused::NotLeading);
-        }
-        if is_config_pending {
-            return Err(ReconfigRefused::InProgress);
-        }
-        let is_there = |id| id == self.id || self.acked(id).is_some();
-        match Quorum::new(to).met(is_there) {
-            true => Ok(()),
-            false => Err(ReconfigRefused::NewConfigNoQuorum),
+    /// Says which followers are synced, if they are others than before.
+    pub(in crate::zab) fn tell_synced(&mut self, out: &mut Vec<Output>) {
+        if std::mem::take(&mut self.links_changed) {
+            let synced = self.links.values();
+            let synced = synced.filter(|learner| learner.is_synced() && !learner.is_observer);
+            out.push(Output::Synced(
+                synced.map(|learner| learner.server).collect(),
+            ));
         }
     }
 
@@ -43,18 +34,18 @@ impl Leader {
         }
     }
 
-    pub(in crate::zab) fn propose_config(
-        &mut self,
-        txn: Txn,
-        config: Membership,
-        ctx: &mut Ctx<'_>,
-    ) -> Result<(), End> {
-        let is_possible = self.phase == Phase::Serving && self.successor.is_none();
-        if is_possible && ctx.configs.reconfig_enabled() {
-            self.reconfig = Some((txn.zxid, config.clone()));
+    /// A configuration among what is proposed. It is to be on disk before the transaction is: who acknowledges that
+    /// one knows from then on that two quorums are needed.
+    pub(super) fn see_config(&mut self, txns: &[Txn], ctx: &mut Ctx<'_>) {
+        if !ctx.configs.reconfig_enabled() {
+            return;
+        }
+        let of = |txn: &Txn| Some((txn.zxid, reconfig_of(txn)?));
+        if let Some((zxid, config)) = txns.iter().find_map(of) {
+            assert!(self.reconfig.is_none(), "prep makes one at a time");
+            self.reconfig = Some((zxid, config.clone()));
             ctx.configs.see(config, ctx.disk, ctx.out);
         }
-        self.propose(vec![txn], ctx)
     }
 
     /// Commits a configuration and puts it in force.

@@ -505,18 +505,11 @@ fn a_reconfiguration_needs_quorums_of_both_configurations() {
     }
     let mut config = members(5, 0);
     config.version = z(2, 1).0;
-    assert_eq!(script.peer.may_reconfigure(&config), Ok(()));
-    let out = script.step(Input::ProposeConfig(
+    let out = script.step(Input::Propose(vec![
         reconfig_txn(z(2, 1), &config),
-        config.clone(),
-    ));
-    assert_eq!(
-        (&out[0][..], &out[5][..]),
-        ("write seen 2.1", "write log 2.1")
-    );
-    let refused = script.peer.may_reconfigure(&config);
-    assert_eq!(refused, Err(peer::ReconfigRefused::InProgress));
-    script.propose([z(2, 2)]);
+        txn(z(2, 2)),
+    ]));
+    assert_eq!(out[8..], ["write seen 2.1", "write log 2.1 2.2"]);
     script.persist_all();
     assert_eq!(
         script.from(1, PacketKind::ACK, z(2, 2)),
@@ -536,8 +529,18 @@ fn a_reconfiguration_needs_quorums_of_both_configurations() {
 }
 
 #[test]
-fn a_configuration_without_a_quorum_at_hand_is_refused() {
-    let script = Script::leading_two(used(3, 3));
-    let refused = script.peer.may_reconfigure(&members(7, 0));
-    assert_eq!(refused, Err(peer::ReconfigRefused::NewConfigNoQuorum));
+fn who_is_synced_is_told_when_it_changes() {
+    let mut script = Script::leading_two(used(3, 3));
+    let mut synced = |input| {
+        let mut out = Vec::new();
+        script.peer.step(script.now, input, &mut out);
+        let told = out.into_iter().filter_map(|output| match output {
+            Output::Synced(servers) => Some(servers),
+            _ => None,
+        });
+        told.collect::<Vec<_>>()
+    };
+    assert_eq!(synced(Input::Tick), Vec::<Vec<ServerId>>::new());
+    let left = synced(Input::Down(LinkId(1)));
+    assert_eq!(left, [[ServerId(2)]]);
 }

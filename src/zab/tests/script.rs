@@ -240,7 +240,7 @@ fn line(output: &Output) -> Option<String> {
         zxid => format!("{}.{}", Zxid(zxid).epoch().0, Zxid(zxid).counter()),
     };
     Some(match output {
-        Output::Notify(..) | Output::Configure { .. } => return None,
+        Output::Notify(..) | Output::Configure { .. } | Output::Synced(_) => return None,
         Output::Dial(to) => format!("dial {to}"),
         Output::Send(link, packet) => {
             let number = match packet.kind {
