@@ -52,6 +52,12 @@ pub enum JavaError {
     NoSnapshot { dir: PathBuf },
     #[error("there is nothing of a Java server in {dir}", dir = dir.display())]
     Nothing { dir: PathBuf },
+    #[error(
+        "{text} directory has {kind} files. Check if dataLogDir and dataDir configuration is correct. ({found} exists)",
+        text = if *kind == "log" { "Snapshot" } else { "Log" },
+        found = found.display()
+    )]
+    Misplaced { kind: &'static str, found: PathBuf },
     #[error("{path} does not hold a decimal number", path = path.display())]
     Epoch { path: PathBuf },
     #[error("{dir} holds {name} already", dir = dir.display())]

@@ -30,6 +30,7 @@ pub fn read(
     bare: impl Fn() -> Tree,
 ) -> Result<JavaData, JavaError> {
     let (state, logs) = (data_dir.join(VERSION_DIR), log_dir.join(VERSION_DIR));
+    check_places(&state, &logs)?;
     let mut newest = None;
     for (zxid, path) in numbered(&state, "snapshot")?
         .into_iter()
@@ -63,6 +64,21 @@ pub fn read(
         accepted_epoch: epoch(&state.join("acceptedEpoch"))?,
         current_epoch: epoch(&state.join("currentEpoch"))?,
     })
+}
+
+/// With two directories, what lies in the wrong one would be passed over in silence: a log there is lost writes.
+fn check_places(state: &Path, logs: &Path) -> Result<(), JavaError> {
+    if let (Ok(state), Ok(logs)) = (state.canonicalize(), logs.canonicalize())
+        && state == logs
+    {
+        return Ok(());
+    }
+    for (dir, kind) in [(logs, "snapshot"), (state, "log")] {
+        if let Some((_, found)) = numbered(dir, kind)?.into_iter().next() {
+            return Err(JavaError::Misplaced { kind, found });
+        }
+    }
+    Ok(())
 }
 
 fn read_snapshot(

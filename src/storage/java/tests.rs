@@ -211,3 +211,21 @@ fn the_newest_whole_snapshot_counts() {
         .unwrap();
     assert!(matches!(none, JavaError::Nothing { .. }));
 }
+
+#[test]
+fn a_log_in_the_wrong_directory_is_not_passed_over() {
+    let (snapshot, log) = (golden("snapshot "), golden("log "));
+    let both = directory(&[("snapshot.500000010", &snapshot), ("log.500000001", &log)]);
+    let elsewhere = directory(&[]);
+    let refusal = |data: &Path, logs: &Path| {
+        let refused = read(data, logs, LIMITS, || Tree::bare(true)).err();
+        refused.unwrap().to_string()
+    };
+    let java = "directory has log files. Check if dataLogDir and dataDir configuration is correct.";
+    assert!(refusal(both.path(), elsewhere.path()).contains(java));
+    let swapped = refusal(elsewhere.path(), both.path());
+    assert!(
+        swapped.starts_with("Log directory has snapshot files."),
+        "{swapped}"
+    );
+}
