@@ -146,7 +146,10 @@ pub(super) fn check(
 }
 
 /// Logs from before 3.4 end where the parent's counter would be.
-fn read_create<'a>(op: OpCode, body: &mut &'a [u8]) -> Result<CreateTxn<'a>, jute::Error> {
+pub(super) fn read_create<'a>(
+    op: OpCode,
+    body: &mut &'a [u8],
+) -> Result<CreateTxn<'a>, jute::Error> {
     let before = *body;
     match jute::read(body) {
         Err(jute::Error::UnexpectedEnd) if op == OpCode::CREATE => {

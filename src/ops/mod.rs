@@ -24,11 +24,13 @@ mod set_acl;
 mod set_data;
 #[cfg(test)]
 mod tests;
+mod validate;
 pub mod watches;
 mod write;
 
 pub use apply::{Applied, Change, Observer, Unwatched, apply, recount_quotas, retally_quotas};
 pub use read::{ReadContext, WatchTable, read};
+pub use validate::{Invalid, validate};
 pub use write::{WriteContext, Written, write};
 
 use crate::auth::Providers;

@@ -2,7 +2,7 @@
 
 use super::apply::{Applied, Apply, apply_one};
 use super::write::{Refusal, WriteContext};
-use super::{Observer, check_version, create, delete, put, set_data};
+use super::{Observer, check_version, create, delete, put, set_data, validate};
 use crate::proto::client::{
     CheckVersionRequest, CreateRequest, CreateTtlRequest, DeleteRequest, GetChildrenRequest,
     GetDataRequest, MultiHeader, SetDataRequest,
@@ -188,6 +188,7 @@ pub(super) fn apply<'a>(
         let op: OpCode = jute::read(body)?;
         let record: Record<'a> = jute::read(body)?;
         let record = &mut { record.0 };
+        refuse_nested(op)?;
         if !failed {
             results.push((op, apply_one(cx, op, record)?));
         } else if op == OpCode::ERROR {
@@ -203,6 +204,29 @@ pub(super) fn apply<'a>(
         }
     }
     Ok(Applied::Multi(results))
+}
+
+/// That applying it will not fail.
+pub(super) fn validate_parts(body: &mut &[u8]) -> Result<(), jute::Error> {
+    let failed = has_failed(body)?;
+    let count: i32 = jute::read(body)?;
+    for _ in 0..count {
+        let op: OpCode = jute::read(body)?;
+        let record: Record<'_> = jute::read(body)?;
+        refuse_nested(op)?;
+        if !failed || op == OpCode::ERROR {
+            validate::record(op, &mut { record.0 })?;
+        }
+    }
+    Ok(())
+}
+
+/// One would fit into another as often as the stack allows.
+fn refuse_nested(op: OpCode) -> Result<(), jute::Error> {
+    match op {
+        OpCode::MULTI => Err(serde::de::Error::custom("a multi in a multi")),
+        _ => Ok(()),
+    }
 }
 
 fn has_failed(mut body: &[u8]) -> Result<bool, jute::Error> {
