@@ -41,6 +41,7 @@ impl World {
             max_notification_ms: 1000,
             finalize_wait_ms: 50,
             observer_election_delay_ms,
+            observer_dial_delay_ms_max: 0,
             reconfig_enabled: scenario.reconfigures,
             committed,
             last_seen,

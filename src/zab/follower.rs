@@ -62,7 +62,7 @@ impl Follower {
                     ctx.configs.see(config.clone(), ctx.disk, ctx.out);
                     *reconfig = Some((zxid, config));
                 }
-                take(txn, ctx).map_err(End::Look)?;
+                take(txn, self.epoch, ctx).map_err(End::Look)?;
                 self.unacked.push_back(zxid);
                 // One that was there already is acknowledged at once.
                 self.persisted(link, ctx);

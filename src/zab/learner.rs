@@ -113,6 +113,10 @@ impl Learner {
     }
 
     pub(super) fn deadline(&self, ctx: &super::PeerConfig) -> Option<Timestamp> {
+        let delay = match self.phase {
+            Phase::Dialling if self.is_observer => ctx.observer_dial_delay_ms_max,
+            _ => 0,
+        };
         let ticks = match &self.phase {
             // The driver tries until the limit; this is for one that forgot.
             Phase::Dialling => {
@@ -123,7 +127,7 @@ impl Learner {
             Phase::Serving(_) => ctx.sync_limit,
             _ => ctx.init_limit,
         };
-        Some(self.heard.after(ctx.tick_ms * ticks))
+        Some(self.heard.after(delay + ctx.tick_ms * ticks))
     }
 
     pub(super) fn tick(&mut self, ctx: &mut Ctx<'_>) -> Result<(), End> {
@@ -374,12 +378,12 @@ impl Learner {
                     self.reconfig = Some((zxid, config));
                 }
                 sync.unacked.push_back(zxid);
-                take(txn, ctx)
+                take(txn, sync.epoch, ctx)
             }
             PacketKind::COMMIT => sync.commit(Zxid(packet.zxid), ctx),
             PacketKind::INFORM => {
                 let txn = txn_of(&packet)?;
-                take(txn, ctx).and_then(|()| sync.commit(Zxid(packet.zxid), ctx))
+                take(txn, sync.epoch, ctx).and_then(|()| sync.commit(Zxid(packet.zxid), ctx))
             }
             PacketKind::COMMITANDACTIVATE | PacketKind::INFORMANDACTIVATE => {
                 return End::look("the ensemble changed while I joined it");
@@ -512,6 +516,9 @@ fn begin_sync(
     let last = ctx.disk.log().last();
     tracing::info!(%last, "{} to {zxid} from the leader", packet.kind);
     match packet.kind {
+        PacketKind::SNAP if zxid < Zxid::ZERO || zxid.epoch() > epoch => {
+            return End::look(format!("a snapshot of {zxid} in epoch {}", epoch.0));
+        }
         PacketKind::SNAP if makes(Mistake::SnapshotInPart) => {
             ctx.disk.install(link, zxid, ctx.out);
             return Ok(Phase::Syncing(Sync::new(epoch, zxid)));
@@ -549,9 +556,13 @@ pub(super) fn txn_of(packet: &QuorumPacket) -> Result<Txn, End> {
 
 /// Appends what continues the log. What it has already may come again: behind a snapshot that was taken while
 /// transactions were applied, or because a leader forgets what it sent to whom.
-pub(super) fn take(txn: Txn, ctx: &mut Ctx<'_>) -> Result<(), String> {
+pub(super) fn take(txn: Txn, epoch: Epoch, ctx: &mut Ctx<'_>) -> Result<(), String> {
     let log = ctx.disk.log();
     let (last, next) = (log.last(), txn.zxid);
+    if next.epoch() > epoch {
+        // In the log it would prove an epoch that nobody entered.
+        return Err(format!("a proposal {next} in epoch {}", epoch.0));
+    }
     if log.continues_with(next) {
         ctx.disk.append(vec![txn], ctx.out);
         return Ok(());

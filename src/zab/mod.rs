@@ -71,6 +71,8 @@ pub struct PeerConfig {
     pub finalize_wait_ms: u64,
     /// An observer that lost its leader waits so long before it looks again. The driver draws it, here is no chance.
     pub observer_election_delay_ms: u64,
+    /// The driver of an observer may wait so long before it begins with [`Output::Dial`].
+    pub observer_dial_delay_ms_max: u64,
     pub reconfig_enabled: bool,
     pub committed: Membership,
     /// Of `.dynamic.next`; counts only while its version is above the committed one's.

@@ -40,7 +40,7 @@ impl Observer {
         ctx: &mut Ctx<'_>,
     ) -> Result<(), End> {
         match packet.kind {
-            PacketKind::INFORM => inform(txn_of(&packet)?, ctx)?,
+            PacketKind::INFORM => inform(txn_of(&packet)?, self.epoch, ctx)?,
             PacketKind::INFORMANDACTIVATE => {
                 let activated = packet.designated_leader();
                 let (designated, bytes) =
@@ -51,7 +51,7 @@ impl Observer {
                 if let Some(config) = &config {
                     ctx.configs.see(config.clone(), ctx.disk, ctx.out);
                 }
-                inform(txn, ctx)?;
+                inform(txn, self.epoch, ctx)?;
                 return activate(ServerId(designated), leader, config, ctx);
             }
             PacketKind::PING => ctx.out.push(Output::AnswerPing(link, Zxid(packet.zxid))),
@@ -66,9 +66,9 @@ impl Observer {
     }
 }
 
-fn inform(txn: Txn, ctx: &mut Ctx<'_>) -> Result<(), End> {
+fn inform(txn: Txn, epoch: Epoch, ctx: &mut Ctx<'_>) -> Result<(), End> {
     let zxid = txn.zxid;
-    take(txn, ctx).map_err(End::Look)?;
+    take(txn, epoch, ctx).map_err(End::Look)?;
     let horizon = next_committed(ctx.disk.committed(), zxid, ctx).map_err(End::Look)?;
     if let Some(committed) = horizon {
         ctx.disk.commit(committed, ctx.out);

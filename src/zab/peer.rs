@@ -404,6 +404,10 @@ impl Peer {
         self.status
     }
 
+    pub fn is_observer(&self) -> bool {
+        self.configs.is_observer()
+    }
+
     /// Of the ensemble that this server serves clients in.
     pub fn serving(&self) -> Option<Epoch> {
         match &self.role {

@@ -120,6 +120,23 @@ fn zookeeper_4394_a_commit_may_come_behind_newleader() {
     );
 }
 
+/// It would end in the log of a server that never promised that epoch, and keep it from starting.
+#[test]
+fn nothing_is_logged_of_an_epoch_above_the_leaders() {
+    let mut joining = Script::asking(used(3, 3), 2);
+    joining.up(PacketKind::DIFF, z(1, 3));
+    let mut serving = Script::serving(used(3, 3));
+    for script in [&mut joining, &mut serving] {
+        let out = script.up_proposal(z(3, 1));
+        assert_eq!(out[..2], LOOKING);
+        assert_eq!(script.peer.log().last(), z(1, 3));
+    }
+    for zxid in [z(3, 0), Zxid(-1), Zxid(i64::MAX)] {
+        let mut script = Script::asking(used(3, 3), 2);
+        assert_eq!(script.up(PacketKind::SNAP, zxid), LOOKING, "{zxid}");
+    }
+}
+
 /// ZOOKEEPER-2846: a synchronisation with a hole.
 #[test]
 fn zookeeper_2846_a_hole_in_a_diff_is_answered_by_asking_for_a_snapshot() {

@@ -49,6 +49,7 @@ pub(super) fn config(id: i64, committed: Membership) -> PeerConfig {
         max_notification_ms: 60_000,
         finalize_wait_ms: 200,
         observer_election_delay_ms: 100,
+        observer_dial_delay_ms_max: 0,
         reconfig_enabled: true,
         committed,
         last_seen: None,
