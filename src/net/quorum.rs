@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::ids::LinkId;
 use crate::proto::quorum::{PacketKind, QuorumPacket};
@@ -29,12 +29,16 @@ const READ_BYTES: usize = 64 << 10;
 const BACKLOG: u32 = 128;
 /// A leader that was just elected may not listen yet.
 const DIAL_TRIES: u32 = 5;
-const DIAL_PAUSE: Duration = Duration::from_millis(100);
+/// Connections on the quorum port at one time, whoever they are of: more than any ensemble has learners.
+const LEARNERS_MAX: usize = 1024;
+/// A listener that fails (no descriptors left) is asked again after this.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Who hears what happens on links. Called from the link's task; must not block for long.
 pub trait Events: Send + Sync + 'static {
     fn up(&self, link: &Arc<Link>);
-    fn packet(&self, link: &Arc<Link>, packet: QuorumPacket);
+    /// What one read brought, in its order. A SNAP is the last one. An error closes the link.
+    fn packets(&self, link: &Arc<Link>, packets: &mut Vec<QuorumPacket>) -> Result<(), String>;
     /// More of the stream that follows a SNAP packet. Takes what it can use; `true` at the end of the stream.
     fn snapshot(&self, link: &Arc<Link>, bytes: &mut BytesMut) -> Result<bool, String>;
     /// Told once, after everything else of the link.
@@ -149,7 +153,7 @@ impl Link {
     }
 
     /// The link's writing task.
-    async fn write(&self, mut output: impl AsyncWriteExt + Unpin) {
+    async fn write(&self, mut output: impl AsyncWriteExt + Unpin, silence: Duration) {
         loop {
             let item = {
                 let mut queue = self.queue.lock();
@@ -169,7 +173,7 @@ impl Link {
                     continue;
                 }
                 Some(Item::Bytes(bytes)) => output.write_all(&bytes).await,
-                Some(Item::Pieces(pieces)) => write_pieces(&mut output, pieces).await,
+                Some(Item::Pieces(pieces)) => write_pieces(&mut output, pieces, silence).await,
             };
             if let Err(e) = written {
                 tracing::info!("the connection to {} broke: {e}", self.remote);
@@ -182,6 +186,7 @@ impl Link {
 async fn write_pieces(
     output: &mut (impl AsyncWriteExt + Unpin),
     mut pieces: Box<dyn Pieces>,
+    silence: Duration,
 ) -> io::Result<()> {
     let mut buffer = BytesMut::new();
     loop {
@@ -194,10 +199,29 @@ async fn write_pieces(
         pieces = back;
         buffer = filled;
         let more = more?;
-        output.write_all(&buffer).await?;
+        within(silence, output.write_all(&buffer)).await?;
         if !more {
             return Ok(());
         }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct LinkLimits {
+    /// Of the data of one packet.
+    pub packet_bytes_max: usize,
+    /// While a snapshot or a history is on its way there are no packets by which somebody could tell that the other
+    /// side lives: then its bytes have to come, and ours to be taken, in this time.
+    pub snapshot_silence: Duration,
+}
+
+async fn within<T>(limit: Duration, done: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    match tokio::time::timeout(limit, done).await {
+        Ok(done) => done,
+        Err(_) => Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("nothing moved for {limit:?} while it was brought up to date"),
+        )),
     }
 }
 
@@ -208,13 +232,13 @@ pub struct Links {
 }
 
 impl Links {
-    /// Both directions of a connection until it ends. `packet_bytes_max` bounds the data of one packet.
+    /// Both directions of a connection until it ends.
     pub async fn run(
         &self,
         stream: TcpStream,
         remote: SocketAddr,
         events: Arc<dyn Events>,
-        packet_bytes_max: usize,
+        limits: LinkLimits,
     ) {
         let _ = stream.set_nodelay(true);
         let (input, output) = stream.into_split();
@@ -229,11 +253,11 @@ impl Links {
         events.up(&link);
         let read = async {
             tokio::select! {
-                ended = read(input, &link, &*events, packet_bytes_max) => ended,
+                ended = read(input, &link, &*events, limits) => ended,
                 () = link.close.notified() => Ok(()),
             }
         };
-        let write = link.write(Shared(&link.output));
+        let write = link.write(Shared(&link.output), limits.snapshot_silence);
         let ended = tokio::select! {
             ended = read => ended,
             () = write => Ok(()),
@@ -250,9 +274,10 @@ async fn read(
     mut input: OwnedReadHalf,
     link: &Arc<Link>,
     events: &dyn Events,
-    packet_bytes_max: usize,
+    limits: LinkLimits,
 ) -> Result<(), String> {
     let mut buffer = BytesMut::new();
+    let mut packets = Vec::new();
     // Behind a SNAP packet comes a stream that is no packet.
     let mut in_snapshot = false;
     loop {
@@ -260,23 +285,46 @@ async fn read(
             if in_snapshot && !events.snapshot(link, &mut buffer)? {
                 break;
             }
-            in_snapshot = false;
-            match QuorumPacket::decode(&mut buffer, packet_bytes_max) {
-                Ok(None) => break,
-                Ok(Some(packet)) => {
-                    in_snapshot = packet.kind == PacketKind::SNAP;
-                    events.packet(link, packet);
-                }
-                Err(e) => return Err(e.to_string()),
+            let last = decode_up_to_snapshot(&mut buffer, limits.packet_bytes_max, &mut packets)?;
+            if !packets.is_empty() {
+                events.packets(link, &mut packets)?;
+                packets.clear();
+            }
+            in_snapshot = last == Some(PacketKind::SNAP);
+            if !in_snapshot {
+                break;
             }
         }
         buffer.reserve(READ_BYTES);
-        match input.read_buf(&mut buffer).await {
+        let more = input.read_buf(&mut buffer);
+        let more = match in_snapshot {
+            true => within(limits.snapshot_silence, more).await,
+            false => more.await,
+        };
+        match more {
             Ok(0) => return Err("the other side closed it".to_owned()),
             Ok(_) => {}
             Err(e) => return Err(e.to_string()),
         }
     }
+}
+
+/// Every complete packet, but none behind a SNAP. Says what the last one was.
+fn decode_up_to_snapshot(
+    buffer: &mut BytesMut,
+    packet_bytes_max: usize,
+    packets: &mut Vec<QuorumPacket>,
+) -> Result<Option<PacketKind>, String> {
+    let mut last = None;
+    while last != Some(PacketKind::SNAP) {
+        let decoded = QuorumPacket::decode(buffer, packet_bytes_max);
+        let Some(packet) = decoded.map_err(|e| e.to_string())? else {
+            break;
+        };
+        last = Some(packet.kind);
+        packets.push(packet);
+    }
+    Ok(last)
 }
 
 /// Writing through a shared handle: others write only while the queue says that nobody does.
@@ -331,16 +379,42 @@ pub fn listen(host: &str, port: u16, on_all: bool) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Connects to the first of the leader's addresses that answers.
+/// How many learners may be connected; for all listeners together.
+pub fn places() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(LEARNERS_MAX))
+}
+
+/// Accepts for as long as it is run. A connection keeps its place until it has ended; without one it is closed.
+pub async fn accept(
+    listener: TcpListener,
+    places: Arc<Semaphore>,
+    begin: impl Fn(TcpStream, SocketAddr, OwnedSemaphorePermit),
+) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, remote)) => match places.clone().try_acquire_owned() {
+                Ok(place) => begin(stream, remote, place),
+                Err(_) => tracing::warn!("too many learners, closing the connection of {remote}"),
+            },
+            Err(e) => {
+                tracing::warn!("accepting a learner: {e}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Connects to the first of the leader's addresses that answers. `pause` is between rounds of tries.
 pub async fn dial(
     hosts: &[(String, u16)],
     within: Duration,
+    pause: Duration,
 ) -> io::Result<(TcpStream, SocketAddr)> {
     let attempts = async {
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
         for attempt in 0..DIAL_TRIES {
             if attempt > 0 {
-                tokio::time::sleep(DIAL_PAUSE).await;
+                tokio::time::sleep(pause).await;
             }
             for (host, port) in hosts {
                 match TcpStream::connect((host.as_str(), *port)).await {
@@ -358,3 +432,6 @@ pub async fn dial(
         .await
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,20 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use tokio::net::TcpListener;
 
-use super::{Core, Member};
+use super::{Core, Member, start};
 use crate::auth::Id;
 use crate::ids::{LinkId, ServerId, SessionId, Zxid};
 use crate::net::quorum::{self, Events, Link};
+use crate::ops;
 use crate::pipeline::Forward;
 use crate::proto::OpCode;
 use crate::proto::quorum::{
     ForwardedRequest, PacketError, PacketKind, QuorumPacket, Revalidated, Touch,
 };
 use crate::zab::{Input, Status};
-
-/// A listener that fails (no descriptors left) is asked again after this.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 impl Member {
     /// Opens the quorum port before a new leader does anything else, and closes it when it stops leading.
@@ -63,23 +62,18 @@ impl Member {
         core.accepting = Some(task.abort_handle());
     }
 
-    async fn accept(self: Arc<Self>, listener: tokio::net::TcpListener) {
-        loop {
-            match listener.accept().await {
-                Ok((stream, remote)) => {
-                    let member = self.clone();
-                    self.runtime.spawn(async move {
-                        let events = Arc::new(Inbound(member.clone()));
-                        let max = member.settings.packet_bytes_max;
-                        member.numbers.run(stream, remote, events, max).await;
-                    });
-                }
-                Err(e) => {
-                    tracing::warn!("accepting a learner: {e}");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
+    async fn accept(self: Arc<Self>, listener: TcpListener) {
+        let places = self.inbound.clone();
+        quorum::accept(listener, places, |stream, remote, place| {
+            let member = self.clone();
+            self.runtime.spawn(async move {
+                let events = Arc::new(Inbound(member.clone()));
+                let limits = member.settings.link_limits;
+                member.numbers.run(stream, remote, events, limits).await;
+                drop(place);
+            });
+        })
+        .await;
     }
 
     pub(super) fn dial(self: &Arc<Self>, core: &mut Core, leader: ServerId) {
@@ -99,15 +93,25 @@ impl Member {
             .map(|a| (a.host.clone(), a.quorum_port))
             .collect();
         let member = self.clone();
+        let is_observer = core.peer.is_observer();
         let task = self.runtime.spawn(async move {
-            match quorum::dial(&hosts, member.settings.connect_limit).await {
+            let settings = &member.settings;
+            // Observers are many, and all of them lost the same leader.
+            let pause = match is_observer {
+                true => start::chance_below(settings.observer_reconnect_ms_max),
+                false => 0,
+            };
+            let pause = Duration::from_millis(pause);
+            tokio::time::sleep(pause).await;
+            let (within, retry) = (settings.connect_limit, settings.connect_retry);
+            match quorum::dial(&hosts, within, retry).await {
                 Ok((stream, remote)) => {
                     // A task of its own: it outlives the attempt.
                     let runtime = member.runtime.clone();
                     runtime.spawn(async move {
                         let events = Arc::new(Outbound(member.clone(), leader));
-                        let max = member.settings.packet_bytes_max;
-                        member.numbers.run(stream, remote, events, max).await;
+                        let limits = member.settings.link_limits;
+                        member.numbers.run(stream, remote, events, limits).await;
                     });
                 }
                 Err(e) => {
@@ -124,8 +128,9 @@ impl Member {
         self.input(input);
     }
 
-    fn packet(self: &Arc<Self>, link: &Arc<Link>, packet: QuorumPacket) {
-        self.input(Input::Packet(link.id, packet));
+    fn packets(self: &Arc<Self>, link: &Arc<Link>, packets: &mut Vec<QuorumPacket>) {
+        let packets = packets.drain(..);
+        self.inputs(packets.map(|packet| Input::Packet(link.id, packet)));
     }
 
     fn down(self: &Arc<Self>, link: &Arc<Link>) {
@@ -143,8 +148,9 @@ impl Events for Inbound {
         self.0.up(link, Input::Accepted(link.id));
     }
 
-    fn packet(&self, link: &Arc<Link>, packet: QuorumPacket) {
-        self.0.packet(link, packet);
+    fn packets(&self, link: &Arc<Link>, packets: &mut Vec<QuorumPacket>) -> Result<(), String> {
+        self.0.packets(link, packets);
+        Ok(())
     }
 
     fn snapshot(&self, _: &Arc<Link>, _: &mut BytesMut) -> Result<bool, String> {
@@ -164,8 +170,15 @@ impl Events for Outbound {
         self.0.up(link, Input::Connected(self.1, link.id));
     }
 
-    fn packet(&self, link: &Arc<Link>, packet: QuorumPacket) {
-        self.0.packet(link, packet);
+    fn packets(&self, link: &Arc<Link>, packets: &mut Vec<QuorumPacket>) -> Result<(), String> {
+        for packet in &*packets {
+            check(packet).map_err(|wrong| {
+                let zxid = Zxid(packet.zxid);
+                format!("server {} sent {} {zxid}: {wrong}", self.1, packet.kind)
+            })?;
+        }
+        self.0.packets(link, packets);
+        Ok(())
     }
 
     fn snapshot(&self, link: &Arc<Link>, bytes: &mut BytesMut) -> Result<bool, String> {
@@ -175,6 +188,21 @@ impl Events for Outbound {
     fn down(&self, link: &Arc<Link>) {
         self.0.down(link);
     }
+}
+
+/// What a leader proposes is logged and applied here as it is: there it must not turn out to be no transaction.
+fn check(packet: &QuorumPacket) -> Result<(), String> {
+    let activated;
+    let txn = match packet.kind {
+        PacketKind::PROPOSAL | PacketKind::INFORM => packet.data_or_empty(),
+        PacketKind::INFORMANDACTIVATE => {
+            let parts = packet.designated_leader();
+            activated = parts.map_err(|e| e.to_string())?.1;
+            &activated[..]
+        }
+        _ => return Ok(()),
+    };
+    ops::validate(Zxid(packet.zxid), txn).map_err(|e| e.to_string())
 }
 
 /// The touched sessions go up with every answer to a ping.
@@ -291,3 +319,54 @@ impl Forward for Member {
 
 /// Of packets that are about no transaction.
 const NO_ZXID: i64 = -1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::ErrorCode;
+    use crate::proto::txn::{ErrorTxn, TxnHeader};
+
+    const ZXID: i64 = 0x2_0000_0001;
+
+    fn txn(zxid: i64) -> Vec<u8> {
+        let header = TxnHeader {
+            client_id: 1,
+            cxid: 2,
+            zxid,
+            time: 3,
+            op: OpCode::ERROR,
+        };
+        let mut bytes = jute::to_vec(&header).expect("it fits");
+        let err = ErrorCode::NO_NODE;
+        bytes.extend(jute::to_vec(&ErrorTxn { err }).expect("it fits"));
+        bytes
+    }
+
+    #[test]
+    fn what_a_leader_proposes_is_a_transaction_of_that_zxid() {
+        let good = txn(ZXID);
+        let cases = [
+            (&good[..], ""),
+            (&[], "header cannot be read"),
+            (&good[..31], "header cannot be read"),
+            (&good[..33], "cannot be read: the input ends"),
+            (&txn(ZXID + 1), "header is of 0x200000002"),
+        ];
+        for (bytes, wrong) in cases {
+            for kind in [PacketKind::PROPOSAL, PacketKind::INFORM] {
+                let packet = QuorumPacket::with_data(kind, ZXID, bytes.to_vec());
+                let said = check(&packet).err().unwrap_or_default();
+                assert!(
+                    said.contains(wrong) && said.is_empty() == wrong.is_empty(),
+                    "{said}"
+                );
+            }
+            let kind = PacketKind::INFORMANDACTIVATE;
+            let packet = QuorumPacket::with_designated_leader(kind, ZXID, 1, bytes);
+            assert_eq!(check(&packet).is_ok(), wrong.is_empty());
+        }
+        let without_leader = QuorumPacket::with_data(PacketKind::INFORMANDACTIVATE, ZXID, vec![1]);
+        assert!(check(&without_leader).is_err());
+        assert_eq!(check(&QuorumPacket::new(PacketKind::COMMIT, ZXID)), Ok(()));
+    }
+}

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::runtime;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use config_files::ConfigFiles;
 
@@ -27,7 +27,7 @@ use crate::ids::{Epoch, LinkId, ServerId, Zxid};
 use crate::membership::Membership;
 use crate::membership::change::Limits;
 use crate::net::election::ElectionNet;
-use crate::net::quorum::{Link, Links, Pieces};
+use crate::net::quorum::{Link, LinkLimits, Links, Pieces};
 use crate::ops::members::Members;
 use crate::pipeline::Pipeline;
 use crate::pipeline::member::{LogJob, Quorum};
@@ -43,8 +43,11 @@ pub struct MemberSettings {
     pub listen_on_all_addresses: bool,
     /// How long a learner tries to reach its leader.
     pub connect_limit: Duration,
-    /// Of one buffer in a packet.
-    pub packet_bytes_max: usize,
+    /// Between its tries.
+    pub connect_retry: Duration,
+    /// An observer waits a random time below this before it goes to a leader.
+    pub observer_reconnect_ms_max: u64,
+    pub link_limits: LinkLimits,
     /// Of the members that clients may ask for.
     pub change_limits: Limits,
 }
@@ -69,6 +72,8 @@ pub struct Member {
     places: Places,
     links: Mutex<HashMap<LinkId, Arc<Link>>>,
     numbers: Links,
+    /// For connections of learners.
+    inbound: Arc<Semaphore>,
     /// Where a learner's requests go.
     upstream: RwLock<Option<Arc<Link>>>,
     snapshots: receive::Snapshots,
@@ -118,8 +123,15 @@ impl Member {
 
     /// Everything goes in here.
     pub fn input(self: &Arc<Self>, input: Input) {
+        self.inputs([input]);
+    }
+
+    /// What came together.
+    fn inputs(self: &Arc<Self>, inputs: impl IntoIterator<Item = Input>) {
         let mut core = self.core.lock();
-        self.step(&mut core, input);
+        for input in inputs {
+            self.step(&mut core, input);
+        }
         self.finish(core);
     }
 

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::ids::{Epoch, ServerId, Zxid};
 use crate::membership::change;
 use crate::net::election::{ElectionInbox, ElectionNet, ElectionNetConfig};
-use crate::net::quorum::Links;
+use crate::net::quorum::{self, LinkLimits, Links};
 use crate::pipeline::Pipeline;
 use crate::server::ServerError;
 use crate::server::client_port::ClientPort;
@@ -43,6 +43,7 @@ pub(super) fn peer_config(config: &Config, id: ServerId) -> PeerConfig {
         max_notification_ms: u64::from(ensemble.election.notification_ms_max),
         finalize_wait_ms: FINALIZE_WAIT_MS,
         observer_election_delay_ms: chance_below(u64::from(ensemble.observer_election_ms_max)),
+        observer_dial_delay_ms_max: u64::from(ensemble.observer_reconnect_ms_max),
         reconfig_enabled: config.reconfig_enabled,
         committed: config.membership.clone(),
         last_seen: config.last_seen.clone(),
@@ -112,7 +113,12 @@ impl Member {
             id,
             listen_on_all_addresses: config.ensemble.listen_on_all_addresses,
             connect_limit: ticks(config, connect_ticks),
-            packet_bytes_max: field_bytes_max(config),
+            connect_retry: Duration::from_millis(config.ensemble.leader_connect_retry_ms.into()),
+            observer_reconnect_ms_max: config.ensemble.observer_reconnect_ms_max.into(),
+            link_limits: LinkLimits {
+                packet_bytes_max: field_bytes_max(config),
+                snapshot_silence: ticks(config, config.ensemble.init_limit_ticks),
+            },
             change_limits: change::Limits {
                 standalone_enabled: config.standalone_enabled,
                 multiple_addresses: config.ensemble.multiple_addresses,
@@ -150,6 +156,7 @@ impl Member {
             places: stores.places,
             links: Mutex::default(),
             numbers: Links::default(),
+            inbound: quorum::places(),
             upstream: RwLock::new(None),
             snapshots: Snapshots::new(limits, config.extended_types_enabled),
             epochs: Mutex::new(stores.epochs),
@@ -187,7 +194,7 @@ impl Member {
 }
 
 /// So that observers that lost the same leader do not all ask at once.
-fn chance_below(bound: u64) -> u64 {
+pub(super) fn chance_below(bound: u64) -> u64 {
     // Each one of these has keys of its own.
     let drawn = RandomState::new().hash_one(());
     drawn.checked_rem(bound).unwrap_or(0)
