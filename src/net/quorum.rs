@@ -81,7 +81,8 @@ impl Link {
         self.put(|out| packet.encode(out));
     }
 
-    fn put(&self, put: impl FnOnce(&mut BytesMut)) {
+    /// As [`Link::send`], for one packet that is written by whoever has its parts.
+    pub fn put(&self, put: impl FnOnce(&mut BytesMut)) {
         let mut queue = self.queue.lock();
         if queue.closed {
             return;

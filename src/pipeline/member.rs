@@ -214,9 +214,16 @@ impl Group {
             let last = self.txns.get(count.checked_sub(1)?)?;
             (self.zxid_of(last), last.end)
         };
+        // What was taken before is not copied again.
+        let begin = self.txns.first()?.start;
+        let moved = |txn: Queued| Queued {
+            start: txn.start - begin,
+            end: txn.end - begin,
+            ..txn
+        };
         Some(Group {
-            bytes: self.bytes[..end].to_vec(),
-            txns: self.txns.drain(..count).collect(),
+            bytes: self.bytes[begin..end].to_vec(),
+            txns: self.txns.drain(..count).map(moved).collect(),
             last,
             is_prepared: self.is_prepared,
             ..Group::default()

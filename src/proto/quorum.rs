@@ -175,11 +175,19 @@ impl QuorumPacket {
             None => out.put_i32(NULL),
         }
         match &self.authinfo {
-            Some(ids) => {
-                jute::write(out, ids).expect("a growing buffer takes texts that came over the wire")
-            }
+            Some(ids) => put_ids(out, ids),
             None => out.put_i32(NULL),
         }
+    }
+
+    /// As [`QuorumPacket::encode`], without authinfo, from data that is borrowed.
+    pub fn put(out: &mut BytesMut, kind: PacketKind, zxid: i64, data: &[u8]) {
+        out.reserve(HEAD_LEN + data.len() + NULL_LEN);
+        out.put_i32(kind.0);
+        out.put_i64(zxid);
+        out.put_i32(length_of(data));
+        out.put_slice(data);
+        out.put_i32(NULL);
     }
 }
 
@@ -191,6 +199,13 @@ const HEAD_LEN: usize = 16;
 fn length_of(bytes: &[u8]) -> i32 {
     i32::try_from(bytes.len()).expect("data is held below the jute limit by whoever made it")
 }
+
+fn put_ids(out: &mut BytesMut, ids: &[Id<'_>]) {
+    jute::write(out, ids).expect("a growing buffer takes texts that came over the wire");
+}
+
+/// Of packets that are about no transaction.
+pub const NO_ZXID: i64 = -1;
 
 type Range = std::ops::Range<usize>;
 
@@ -344,6 +359,8 @@ pub struct ForwardedRequest {
 }
 
 impl ForwardedRequest {
+    const HEAD_LEN: usize = 16;
+
     pub fn decode(packet: &QuorumPacket) -> Result<ForwardedRequest, PacketError> {
         let mut data = packet.data.clone().unwrap_or_default();
         let too_short = "a request needs a session id, a cxid and a type, 16 bytes";
@@ -356,12 +373,32 @@ impl ForwardedRequest {
     }
 
     pub fn encode(&self) -> Bytes {
-        let mut data = BytesMut::with_capacity(16 + self.record.len());
+        let mut data = BytesMut::with_capacity(ForwardedRequest::HEAD_LEN + self.record.len());
         data.put_i64(self.session_id);
         data.put_i32(self.cxid);
         data.put_i32(self.op.0);
         data.put_slice(&self.record);
         data.freeze()
+    }
+
+    /// The whole packet, from parts that are borrowed.
+    pub fn put(
+        out: &mut BytesMut,
+        session_id: i64,
+        cxid: i32,
+        op: OpCode,
+        record: &[u8],
+        ids: &[Id<'_>],
+    ) {
+        out.reserve(HEAD_LEN + ForwardedRequest::HEAD_LEN + record.len() + NULL_LEN);
+        out.put_i32(PacketKind::REQUEST.0);
+        out.put_i64(NO_ZXID);
+        out.put_i32(length_of(record) + ForwardedRequest::HEAD_LEN as i32);
+        out.put_i64(session_id);
+        out.put_i32(cxid);
+        out.put_i32(op.0);
+        out.put_slice(record);
+        put_ids(out, ids);
     }
 }
 
@@ -574,6 +611,11 @@ mod tests {
         fn what_lies_in_the_data_survives(session_id: i64, number: i32, flag: bool, record in vec(any::<u8>(), 0..30)) {
             let of = |data: Bytes| QuorumPacket::with_data(PacketKind::REQUEST, -1, data);
             let request = ForwardedRequest { session_id, cxid: number, op: OpCode(number), record: record.clone().into() };
+            let mut whole = BytesMut::new();
+            ForwardedRequest::put(&mut whole, session_id, number, OpCode(number), &record, &[]);
+            let whole = QuorumPacket::decode(&mut whole, usize::MAX).unwrap().unwrap();
+            let encoded = QuorumPacket { authinfo: Some(Vec::new()), ..of(request.encode()) };
+            prop_assert_eq!(whole, encoded);
             prop_assert_eq!(ForwardedRequest::decode(&of(request.encode())).unwrap(), request);
             let touches: Vec<Touch> = (0..3).map(|n| Touch { session_id, timeout_ms: n }).collect();
             let packet = of(Touch::encode_all(&touches));

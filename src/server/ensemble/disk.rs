@@ -11,10 +11,6 @@ use crate::zab::{Input, Write};
 
 impl Member {
     pub(super) fn persist(self: &Arc<Self>, write: Write) {
-        let write = match write {
-            Write::Append(txns) => return self.pipeline.append(&txns),
-            other => other,
-        };
         let snapshot = match &write {
             // Taken now: the link may be gone when its turn comes.
             Write::Snapshot { link, .. } => self.snapshots.remove(*link),

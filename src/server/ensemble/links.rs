@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use tokio::net::TcpListener;
 
 use super::{Core, Member, start};
@@ -13,10 +13,10 @@ use crate::ids::{LinkId, ServerId, SessionId, Zxid};
 use crate::net::quorum::{self, Events, Link};
 use crate::ops;
 use crate::pipeline::Forward;
-use crate::proto::OpCode;
 use crate::proto::quorum::{
-    ForwardedRequest, PacketError, PacketKind, QuorumPacket, Revalidated, Touch,
+    ForwardedRequest, NO_ZXID, PacketError, PacketKind, QuorumPacket, Revalidated, Touch,
 };
+use crate::proto::{self, OpCode};
 use crate::zab::{Input, Status};
 
 impl Member {
@@ -34,7 +34,7 @@ impl Member {
     }
 
     fn listen(self: &Arc<Self>, core: &mut Core) {
-        let Some(own) = core.committed.servers.get(&self.settings.id) else {
+        let Some(own) = core.peer.committed_config().servers.get(&self.settings.id) else {
             return;
         };
         let addresses: Vec<(String, u16)> = own
@@ -80,7 +80,7 @@ impl Member {
         if let Some(task) = core.dialing.take() {
             task.abort();
         }
-        let Some(line) = core.committed.servers.get(&leader) else {
+        let Some(line) = core.peer.committed_config().servers.get(&leader) else {
             tracing::warn!("server {leader} leads, but is not in the configuration");
             let member = self.clone();
             self.runtime
@@ -149,6 +149,7 @@ impl Events for Inbound {
     }
 
     fn packets(&self, link: &Arc<Link>, packets: &mut Vec<QuorumPacket>) -> Result<(), String> {
+        keep_last_acks(packets);
         self.0.packets(link, packets);
         Ok(())
     }
@@ -188,6 +189,19 @@ impl Events for Outbound {
     fn down(&self, link: &Arc<Link>) {
         self.0.down(link);
     }
+}
+
+/// Acknowledgements rise: of several in a row the last one says it all.
+fn keep_last_acks(packets: &mut Vec<QuorumPacket>) {
+    let is_ack =
+        |packet: &QuorumPacket| packet.kind == PacketKind::ACK && Zxid(packet.zxid).counter() > 0;
+    packets.dedup_by(|next, kept| {
+        let are_both = is_ack(next) && is_ack(kept);
+        if are_both {
+            std::mem::swap(next, kept);
+        }
+        are_both
+    });
 }
 
 /// What a leader proposes is logged and applied here as it is: there it must not turn out to be no transaction.
@@ -278,10 +292,10 @@ impl Member {
         Ok(())
     }
 
-    pub(super) fn send_up(&self, packet: &QuorumPacket) {
+    fn with_upstream(&self, send: impl FnOnce(&Link)) {
         // Without a leader the connection of whoever asked is being closed.
         if let Some(link) = &*self.upstream.read() {
-            link.send(packet);
+            send(link);
             link.flush();
         }
     }
@@ -290,17 +304,9 @@ impl Member {
 /// A learner's clients ask the leader.
 impl Forward for Member {
     fn request(&self, session: SessionId, cxid: i32, op: OpCode, body: &[u8], ids: &[Id]) {
-        let request = ForwardedRequest {
-            session_id: session.0,
-            cxid,
-            op,
-            record: Bytes::copy_from_slice(body),
-        };
-        self.send_up(&QuorumPacket {
-            kind: PacketKind::REQUEST,
-            zxid: NO_ZXID,
-            data: Some(request.encode()),
-            authinfo: Some(ids.iter().map(|id| id.to_wire().into_owned()).collect()),
+        let ids: Vec<proto::Id<'_>> = ids.iter().map(|id| id.to_wire()).collect();
+        self.with_upstream(|link| {
+            link.put(|out| ForwardedRequest::put(out, session.0, cxid, op, body, &ids));
         });
     }
 
@@ -309,16 +315,11 @@ impl Forward for Member {
             session_id: session.0,
             timeout_ms,
         };
-        self.send_up(&QuorumPacket::with_data(
-            PacketKind::REVALIDATE,
-            NO_ZXID,
-            Touch::encode_all(&[touch]),
-        ));
+        let data = Touch::encode_all(&[touch]);
+        let packet = QuorumPacket::with_data(PacketKind::REVALIDATE, NO_ZXID, data);
+        self.with_upstream(|link| link.send(&packet));
     }
 }
-
-/// Of packets that are about no transaction.
-const NO_ZXID: i64 = -1;
 
 #[cfg(test)]
 mod tests {
@@ -340,6 +341,23 @@ mod tests {
         let err = ErrorCode::NO_NODE;
         bytes.extend(jute::to_vec(&ErrorTxn { err }).expect("it fits"));
         bytes
+    }
+
+    #[test]
+    fn of_acknowledgements_in_a_row_the_last_one_is_kept() {
+        let new_leader = Zxid::new(crate::ids::Epoch(2), 0).0;
+        let packet = |(kind, zxid)| QuorumPacket::new(kind, zxid);
+        let came = [
+            (PacketKind::ACK, new_leader),
+            (PacketKind::ACK, ZXID),
+            (PacketKind::ACK, ZXID + 1),
+            (PacketKind::PING, ZXID),
+            (PacketKind::ACK, ZXID + 2),
+        ];
+        let mut packets: Vec<QuorumPacket> = came.into_iter().map(packet).collect();
+        keep_last_acks(&mut packets);
+        let kept = [came[0], came[2], came[3], came[4]];
+        assert_eq!(packets, kept.map(packet));
     }
 
     #[test]

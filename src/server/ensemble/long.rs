@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 use crate::ids::Zxid;
 use crate::net::quorum::Pieces;
@@ -44,15 +44,12 @@ impl Pieces for History {
                     self.after, self.up_to
                 )));
             };
-            let data = Bytes::copy_from_slice(bytes);
             match self.form {
                 HistoryForm::Committed => {
-                    QuorumPacket::with_data(PacketKind::PROPOSAL, zxid, data).encode(out);
+                    QuorumPacket::put(out, PacketKind::PROPOSAL, zxid, bytes);
                     QuorumPacket::new(PacketKind::COMMIT, zxid).encode(out);
                 }
-                HistoryForm::Inform => {
-                    QuorumPacket::with_data(PacketKind::INFORM, zxid, data).encode(out);
-                }
+                HistoryForm::Inform => QuorumPacket::put(out, PacketKind::INFORM, zxid, bytes),
             }
             self.after = Zxid(zxid);
             if out.len() >= PIECE_BYTES {

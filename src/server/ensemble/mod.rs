@@ -90,7 +90,8 @@ struct Core {
     peer: Peer,
     out: Vec<Output>,
     later: VecDeque<Later>,
-    committed: Membership,
+    /// For the log of this learner: what came together is written together.
+    appended: Vec<Txn>,
     /// Links that got something in this step.
     unflushed: Vec<Arc<Link>>,
     /// The task that accepts learners, while leading.
@@ -146,6 +147,7 @@ impl Member {
 
     /// Sends what was put into links, and does what has to wait for the lock.
     fn finish(self: &Arc<Self>, mut core: parking_lot::MutexGuard<'_, Core>) {
+        self.append(&mut core);
         let unflushed = std::mem::take(&mut core.unflushed);
         let deadline = core.peer.deadline();
         let sooner = match (deadline, core.wake_at) {
@@ -216,7 +218,7 @@ impl Member {
 
     /// Trees do not bring it: a snapshot may come from a server that formats it in its own way.
     fn show_configuration(&self) {
-        let committed = self.core.lock().committed.clone();
+        let committed = self.core.lock().peer.committed_config().clone();
         self.pipeline.set_configuration(&committed);
     }
 
@@ -224,7 +226,7 @@ impl Member {
     fn tell_members(&self) {
         let core = self.core.lock();
         let (id, limits) = (self.settings.id, self.settings.change_limits);
-        let mut members = Members::new(id, limits, is_quorum, &core.committed);
+        let mut members = Members::new(id, limits, is_quorum, core.peer.committed_config());
         let learners = core.peer.learners().into_iter();
         let synced = learners.filter(|learner| learner.is_synced && !learner.is_observer);
         members.set_synced(synced.filter_map(|learner| learner.server).collect());
@@ -236,7 +238,7 @@ impl Member {
         let Some(port) = self.client_port.get() else {
             return;
         };
-        let committed = self.core.lock().committed.clone();
+        let committed = self.core.lock().peer.committed_config().clone();
         let own = committed.servers.get(&self.settings.id);
         if let Some(address) = own.and_then(|own| own.client.clone()) {
             port.move_to(address);
@@ -266,11 +268,16 @@ impl Member {
             }
             // What prep made is in the hands of who writes it, and waits for this word.
             Output::Persist(Write::Append(_)) if core.proposing => core.accepted = true,
+            Output::Persist(Write::Append(txns)) => core.appended.extend(txns),
             Output::Persist(write) => {
+                self.append(core);
                 core.has_log_jobs = true;
                 self.persist(write);
             }
-            Output::Deliver(zxid) => core.later.push_back(Later::Deliver(zxid)),
+            Output::Deliver(zxid) => match core.later.back_mut() {
+                Some(Later::Deliver(last)) => *last = zxid,
+                _ => core.later.push_back(Later::Deliver(zxid)),
+            },
             Output::Upward(link, packet) => core.later.push_back(Later::Upward(link, packet)),
             Output::AnswerPing(link, zxid) => {
                 let touched = self.pipeline.take_touched();
@@ -292,7 +299,6 @@ impl Member {
                 self.pipeline
                     .change_members(|members| members.commit(&committed));
                 core.later.push_back(Later::Configure);
-                core.committed = committed;
             }
             Output::Synced(servers) => {
                 self.pipeline
@@ -305,6 +311,13 @@ impl Member {
                 }
             }
             Output::Stop(why) => super::stop_at_once(&why),
+        }
+    }
+
+    fn append(&self, core: &mut Core) {
+        if !core.appended.is_empty() {
+            self.pipeline.append(&core.appended);
+            core.appended.clear();
         }
     }
 

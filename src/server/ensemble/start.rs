@@ -55,15 +55,10 @@ pub(super) fn peer_config(config: &Config, id: ServerId) -> PeerConfig {
 /// What the log holds, without its bytes.
 fn shape(log: &LogHandle) -> Result<LogShape, ServerError> {
     let runs = log.runs()?;
-    let mut shape = LogShape::starting_at(Zxid(runs.base));
-    for (first, last) in runs.runs {
-        for zxid in first..=last {
-            shape
-                .append(Zxid(zxid))
-                .map_err(|gap| ServerError::Ensemble(format!("the log has a hole: {gap}")))?;
-        }
-    }
-    Ok(shape)
+    let zxids = runs.runs.into_iter();
+    let zxids = zxids.map(|(first, last)| (Zxid(first), Zxid(last)));
+    LogShape::read(Zxid(runs.base), zxids)
+        .map_err(|gap| ServerError::Ensemble(format!("the log has a hole: {gap}")))
 }
 
 /// What the disk holds. Where an epoch's file is missing the epoch of the last transaction stands in for it.
@@ -139,7 +134,7 @@ impl Member {
                 peer,
                 out: Vec::new(),
                 later: VecDeque::new(),
-                committed: config.membership.clone(),
+                appended: Vec::new(),
                 unflushed: Vec::new(),
                 accepting: None,
                 dialing: None,

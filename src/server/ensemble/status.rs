@@ -23,7 +23,7 @@ impl Member {
     pub(in crate::server) fn ensemble_status(&self) -> EnsembleStatus {
         let core = self.core.lock();
         let learners = core.peer.learners();
-        let votes = |id| core.committed.is_voter(id);
+        let votes = |id| core.peer.committed_config().is_voter(id);
         let followers = learners.iter().filter(|l| l.is_synced && !l.is_observer);
         let guests = followers.filter(|l| !l.server.is_some_and(votes)).count();
         EnsembleStatus {
