@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -363,8 +363,8 @@ impl tokio::io::AsyncWrite for Shared<'_> {
 }
 
 /// Listens on that address of this machine, or on the port on all of them.
-pub fn listen(host: &str, port: u16, on_all: bool) -> io::Result<TcpListener> {
-    let named = (host, port).to_socket_addrs()?.next();
+pub async fn listen(host: &str, port: u16, on_all: bool) -> io::Result<TcpListener> {
+    let named = tokio::net::lookup_host((host, port)).await?.next();
     let named = named.ok_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable))?;
     let address = match named {
         SocketAddr::V4(_) if on_all => (Ipv4Addr::UNSPECIFIED, port).into(),

@@ -188,6 +188,23 @@ impl LargeRequests {
 pub(super) struct Ticket {
     _place: Option<Place>,
     _large: Option<Large>,
+    _forwarded: Option<Counted>,
+}
+
+/// One more, for as long as it is held.
+pub(super) struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    pub fn new(count: &Arc<AtomicUsize>) -> Counted {
+        count.fetch_add(1, Ordering::Relaxed);
+        Counted(count.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Nothing to give back costs nothing to carry.
@@ -201,6 +218,20 @@ pub(super) fn held(place: Option<Place>, large: Option<Large>) -> Held {
     Some(Box::new(Ticket {
         _place: place,
         _large: large,
+        _forwarded: None,
+    }))
+}
+
+/// Of a learner's write, which only the leader can answer.
+pub(super) fn held_forwarded(
+    place: Option<Place>,
+    large: Option<Large>,
+    forwarded: Counted,
+) -> Held {
+    Some(Box::new(Ticket {
+        _place: place,
+        _large: large,
+        _forwarded: Some(forwarded),
     }))
 }
 

@@ -39,6 +39,8 @@ pub type LogJob = Box<dyn FnOnce(&mut Log) -> Result<(), StorageError> + Send>;
 pub(super) enum Sealed {
     Group(Group),
     Job(LogJob),
+    /// Prep has no zxid left but this one, which cannot be used.
+    EpochEnd(Zxid),
 }
 
 pub(super) struct Member {
@@ -127,6 +129,18 @@ impl Pipeline {
         Ok(())
     }
 
+    /// The quorum is asked for the zxid that no leader may give, and ends the role.
+    pub(super) fn end_epoch(&self, end: Zxid) {
+        if let Some(member) = self.member.get() {
+            tracing::warn!(
+                "the counters of epoch {} are used up: a new one has to begin",
+                end.epoch().0
+            );
+            let bytes = Bytes::new();
+            let _ = member.quorum.propose(vec![Txn { zxid: end, bytes }]);
+        }
+    }
+
     /// Committed: applies everything up to here. One caller at a time.
     pub fn deliver(&self, up_to: Zxid) -> Result<(), StorageError> {
         let Some(member) = self.member.get() else {
@@ -166,8 +180,11 @@ impl Pipeline {
     /// What prep made and nobody was told of is worth nothing without the role. What a leader sent is still written.
     pub(super) fn forget_proposed(&self, prep: &mut Prep) {
         prep.seal();
-        prep.sealed
-            .retain(|sealed| !matches!(sealed, Sealed::Group(group) if group.is_prepared));
+        prep.sealed.retain(|sealed| match sealed {
+            Sealed::Group(group) => !group.is_prepared,
+            Sealed::Job(_) => true,
+            Sealed::EpochEnd(_) => false,
+        });
         prep.pending = Default::default();
         self.group_bytes.store(0, Ordering::Relaxed);
         self.outstanding.store(0, Ordering::Relaxed);

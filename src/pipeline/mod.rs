@@ -96,6 +96,8 @@ pub struct Pipeline {
     settings: Settings,
     /// Requests that wait for their transaction.
     outstanding: AtomicUsize,
+    /// Those of a learner, which wait for its leader.
+    forwarded: Arc<AtomicUsize>,
     group_bytes: AtomicUsize,
     large: LargeRequests,
     throttle: Option<Arc<RequestThrottle>>,
@@ -138,7 +140,7 @@ impl Pipeline {
     }
 
     pub fn outstanding(&self) -> usize {
-        self.outstanding.load(Ordering::Relaxed)
+        self.outstanding.load(Ordering::Relaxed) + self.forwarded.load(Ordering::Relaxed)
     }
 
     pub fn connect(

@@ -106,6 +106,8 @@ pub(super) struct Prep {
     pub sealed: VecDeque<Sealed>,
     /// Of a leader.
     pub members: Option<Members>,
+    /// Of a leader: the last zxid of its epoch, which no transaction gets (ZOOKEEPER-1277).
+    end: Option<Zxid>,
 }
 
 /// A request that is to become a transaction.
@@ -135,6 +137,7 @@ impl Prep {
             stopping: false,
             sealed: VecDeque::new(),
             members: None,
+            end: None,
         }
     }
 
@@ -150,6 +153,7 @@ impl Prep {
     pub fn begin(&mut self, at: Zxid) {
         self.pending = Pending::default();
         self.last = at;
+        self.end = Some(Zxid::new(at.epoch(), u32::MAX));
     }
 
     pub fn submit(
@@ -160,6 +164,9 @@ impl Prep {
         request: Request<'_>,
     ) -> Written {
         let zxid = self.last.next();
+        if self.end == Some(zxid) {
+            return self.end_epoch(zxid);
+        }
         let group = &mut self.group;
         let length_at = group.bytes.len();
         group.bytes.extend_from_slice(&[0; 4]);
@@ -200,5 +207,16 @@ impl Prep {
         group.is_prepared = true;
         self.last = zxid;
         written
+    }
+
+    /// This leader has to go. Who asked is sent away with it, to ask another one.
+    #[cold]
+    fn end_epoch(&mut self, end: Zxid) -> Written {
+        self.seal();
+        let is_told = |sealed: &Sealed| matches!(sealed, Sealed::EpochEnd(_));
+        if !self.sealed.iter().any(is_told) {
+            self.sealed.push_back(Sealed::EpochEnd(end));
+        }
+        Written::Txn
     }
 }

@@ -139,6 +139,7 @@ impl Pipeline {
             rules,
             settings,
             outstanding: AtomicUsize::new(0),
+            forwarded: Arc::default(),
             group_bytes: AtomicUsize::new(0),
             out_of_room: AtomicBool::new(false),
             disk: Default::default(),

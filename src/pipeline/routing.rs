@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 
-use super::admission::{Large, held};
+use super::admission::{Counted, Large, held, held_forwarded};
 use super::client::{Client, State, Waiting, header_frame, put_reply, reply_xid};
 use super::frames::Batch;
 use super::prep::Request;
@@ -28,6 +28,12 @@ impl WatchTable for Locked<'_> {
     fn with(&mut self, change: &mut dyn FnMut(&mut Watches)) {
         change(&mut self.0.lock().watches);
     }
+}
+
+/// Whether the session lives at another server by now.
+fn has_moved(state: &State) -> bool {
+    let session = state.session.as_ref();
+    session.is_some_and(|session| !session.claim(Owner::Here))
 }
 
 impl Pipeline {
@@ -65,6 +71,10 @@ impl Pipeline {
             return self.refuse_late(state, batch, header.xid);
         }
         match route {
+            // Java's leader looks for the owner with reads as with writes.
+            Route::Read if self.role() == Role::Leading && has_moved(state) => {
+                state.close_in_turn();
+            }
             Route::Read if header.op == OpCode::SYNC && self.role() == Role::Learning => {
                 self.sync_at_leader(client, state, batch, header.xid, body);
             }
@@ -158,11 +168,12 @@ impl Pipeline {
         }
         if self.role() == Role::Learning {
             self.forward(session.id, header.xid, header.op, body, &state.ids);
+            let forwarded = Counted::new(&self.forwarded);
             state.queue.push_back(Waiting::Write {
                 xid: header.xid,
                 op: header.op,
                 since: batch.now,
-                held: held(batch.place.take(), large),
+                held: held_forwarded(batch.place.take(), large, forwarded),
             });
             return;
         }

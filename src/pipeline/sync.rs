@@ -119,6 +119,10 @@ impl Pipeline {
                     None => Ok(()),
                 };
             }
+            Some(Sealed::EpochEnd(end)) => {
+                self.end_epoch(end);
+                return Ok(());
+            }
             Some(Sealed::Group(group)) => Some(group),
             None => self.take_group(),
         };

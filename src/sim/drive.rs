@@ -42,6 +42,7 @@ impl World {
             finalize_wait_ms: 50,
             observer_election_delay_ms,
             observer_dial_delay_ms_max: 0,
+            counter_end: scenario.counter_end,
             reconfig_enabled: scenario.reconfigures,
             committed,
             last_seen,

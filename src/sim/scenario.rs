@@ -46,7 +46,12 @@ pub struct Scenario {
     pub reconfigures: bool,
     /// Servers that run from the beginning and are no members.
     pub guests: usize,
+    /// Counters of an epoch.
+    pub counter_end: u32,
 }
+
+/// In a thousand worlds: those in which epochs run out of counters.
+const SHORT_EPOCHS: u64 = 100;
 
 impl Scenario {
     pub fn of(seed: u64, servers: Option<usize>) -> (Scenario, Rng) {
@@ -96,7 +101,14 @@ impl Scenario {
         let mut operator = Rng::new(!seed);
         let reconfigures = operator.chance(0);
         let guests = operator.index(3);
+        // Of another one, for the same reason.
+        let mut of_epochs = Rng::new(seed.rotate_left(32));
+        let counter_end = match of_epochs.chance(SHORT_EPOCHS) {
+            true => of_epochs.between(20, 200) as u32,
+            false => u32::MAX,
+        };
         let scenario = Scenario {
+            counter_end,
             voters,
             observers,
             clients: rng.between(2, 5) as usize,

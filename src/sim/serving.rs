@@ -119,6 +119,8 @@ pub enum Origin {
 struct LeaderSide {
     pending: Pending,
     last: Zxid,
+    /// No transaction gets it.
+    end: Zxid,
     owners: BTreeMap<SessionId, Origin>,
     /// Connections that wait for the tree to come so far.
     syncs: VecDeque<(Zxid, ConnId)>,
@@ -149,8 +151,9 @@ pub struct Serving {
 }
 
 impl Serving {
+    /// `leads`: with the counter at which its epoch ends.
     pub fn new(
-        leads: bool,
+        leads: Option<u32>,
         epoch: Epoch,
         id: ServerId,
         tick_ms: i32,
@@ -158,7 +161,7 @@ impl Serving {
         now_ms: i64,
     ) -> Serving {
         let sessions = Sessions::new(tick_ms, id.0 as u8, now_ms);
-        let side = if leads {
+        let side = if let Some(end) = leads {
             let known = tree.sessions().filter(|_| !makes(Slip::SessionsForgotten));
             for (session, timeout_ms) in known {
                 sessions.track(session, timeout_ms, now_ms);
@@ -166,6 +169,7 @@ impl Serving {
             Side::Leader(Box::new(LeaderSide {
                 pending: Pending::default(),
                 last: Zxid::new(epoch, 0),
+                end: Zxid::new(epoch, end),
                 owners: BTreeMap::new(),
                 syncs: VecDeque::new(),
                 members: None,
@@ -421,7 +425,17 @@ impl Serving {
         {
             session.begin_closing();
         }
+        if leader.last == leader.end {
+            return;
+        }
         let zxid = leader.last.next();
+        if zxid == leader.end {
+            // No transaction: the sign that there is none left.
+            let bytes = Bytes::new();
+            leader.last = zxid;
+            fx.propose.push(Txn { zxid, bytes });
+            return;
+        }
         let mut bytes = Vec::new();
         let mut write = WriteContext {
             is_remote: true,

@@ -24,6 +24,20 @@ fn the_core_as_it_is_passes() {
     }
 }
 
+/// ZOOKEEPER-1277: who leads steps down in time, again and again, and nothing is lost by it.
+#[test]
+fn epochs_that_run_out_of_counters_are_followed_by_others() {
+    let end = |seed: &u64| super::scenario::Scenario::of(*seed, None).0.counter_end;
+    let short = (0..100).filter(|seed| end(seed) < u32::MAX);
+    let mut has_come_to_it = false;
+    for seed in short {
+        let outcome = run(seed, Options::default());
+        assert_eq!(outcome.violation, None, "seed {seed}");
+        has_come_to_it |= outcome.committed > u64::from(end(&seed));
+    }
+    assert!(has_come_to_it);
+}
+
 #[test]
 fn what_clients_are_told_wrong_is_noticed() {
     std::panic::set_hook(Box::new(|_| {}));

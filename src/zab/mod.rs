@@ -73,6 +73,9 @@ pub struct PeerConfig {
     pub observer_election_delay_ms: u64,
     /// The driver of an observer may wait so long before it begins with [`Output::Dial`].
     pub observer_dial_delay_ms_max: u64,
+    /// The counter at which an epoch ends: no transaction gets it (ZOOKEEPER-1277). `u32::MAX`, unless that is to be
+    /// seen happening.
+    pub counter_end: u32,
     pub reconfig_enabled: bool,
     pub committed: Membership,
     /// Of `.dynamic.next`; counts only while its version is above the committed one's.

@@ -65,7 +65,7 @@ struct Pair {
 }
 
 async fn pair(heard: Heard) -> Pair {
-    let listener = listen("127.0.0.1", 0, false).unwrap();
+    let listener = listen("127.0.0.1", 0, false).await.unwrap();
     let address = listener.local_addr().unwrap();
     let far = TcpStream::connect(address).await.unwrap();
     let (near, remote) = listener.accept().await.unwrap();
@@ -173,7 +173,7 @@ fn a_snapshot_that_is_not_taken_ends_the_link() {
 #[test]
 fn connections_have_places_and_give_them_back() {
     test(async {
-        let listener = listen("127.0.0.1", 0, false).unwrap();
+        let listener = listen("127.0.0.1", 0, false).await.unwrap();
         let address = listener.local_addr().unwrap();
         let places = Arc::new(Semaphore::new(1));
         let accepted = Mutex::new(Vec::new());
@@ -208,7 +208,11 @@ fn connections_have_places_and_give_them_back() {
 fn a_leader_is_dialled_again_after_the_pause() {
     test(async {
         // Taken and left: nobody listens there now.
-        let left = listen("127.0.0.1", 0, false).unwrap().local_addr().unwrap();
+        let left = listen("127.0.0.1", 0, false)
+            .await
+            .unwrap()
+            .local_addr()
+            .unwrap();
         let hosts = [("127.0.0.1".to_owned(), left.port())];
         let began = std::time::Instant::now();
         let (limit, pause) = (Duration::from_secs(600), Duration::from_millis(150));

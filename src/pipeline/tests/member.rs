@@ -342,6 +342,68 @@ fn a_session_that_moved_is_refused_at_its_old_place() {
     assert!(has_ended(&peer));
 }
 
+/// As Java's leader refuses reads: whoever reads there could miss what the session did elsewhere.
+#[test]
+fn a_session_that_moved_reads_nothing_at_its_old_place() {
+    let mut leader = Server::leader();
+    let peer = leader.rig.peer();
+    leader.rig.send(&peer, &connect());
+    leader.commit();
+    leader.rig.answers_to_connect(&peer);
+    leader.rig.send(&peer, &get(1, "/a"));
+    assert_eq!(leader.rig.answers(&peer), [(1, NO_NODE)]);
+    let session = peer.client.session().unwrap().id;
+    assert!(leader.pipeline().revalidate_remote(LINK, session, 4000));
+    leader.rig.send(&peer, &get(2, "/a"));
+    assert!(leader.rig.answers(&peer).is_empty());
+    assert!(has_ended(&peer));
+}
+
+#[test]
+fn what_waits_for_the_leader_counts_until_it_is_answered_or_given_up() {
+    let (mut leader, mut learner) = (Server::leader(), Server::learner());
+    let peer = client_of(&mut learner, &mut leader);
+    let writes = [create(1, "/a", 0), create(2, "/b", 0)];
+    learner.rig.send(&peer, &writes.concat());
+    assert_eq!(learner.pipeline().outstanding(), 2);
+    learner.pass_on(LINK, &leader);
+    let txns = leader.commit();
+    learner.follow(&txns[..1]);
+    assert_eq!(learner.pipeline().outstanding(), 1);
+    learner.pipeline().disconnect(&peer.client);
+    assert_eq!(learner.pipeline().outstanding(), 0);
+    learner.follow(&txns[1..]);
+    assert_eq!(learner.pipeline().outstanding(), 0);
+}
+
+#[test]
+fn zookeeper_1277_an_epoch_ends_before_its_counters_do() {
+    let mut leader = Server::leader();
+    let peer = leader.rig.peer();
+    leader.rig.send(&peer, &connect());
+    leader.commit();
+    let last = Zxid::new(Epoch(1), u32::MAX);
+    leader.pipeline().prep.lock().last = Zxid(last.0 - 2);
+    let writes = [create(1, "/a", 0), create(2, "/b", 0), create(3, "/c", 0)];
+    leader.rig.send(&peer, &writes.concat());
+    leader.write();
+    let proposed = std::mem::take(&mut *leader.told.proposed.lock());
+    let zxids: Vec<Zxid> = proposed.iter().map(|txn| txn.zxid).collect();
+    assert_eq!(zxids, [Zxid(last.0 - 1), last]);
+    assert!(proposed[1].bytes.is_empty(), "a sign, and no transaction");
+    let durable = leader.told.durable.lock().last().copied();
+    assert_eq!(durable, Some(last.0 - 1), "the sign is not logged");
+    leader.deliver(&proposed[0]);
+    leader.rig.send(&peer, &create(4, "/d", 0));
+    leader.pipeline().rest();
+    leader.write();
+    assert!(leader.told.proposed.lock().is_empty());
+    leader.pipeline().lead(Epoch(2));
+    let next = leader.rig.peer();
+    leader.rig.send(&next, &connect());
+    assert_eq!(leader.commit()[0].zxid, Zxid::new(Epoch(2), 1));
+}
+
 #[test]
 fn whatever_is_wrong_with_a_remote_request_it_gets_one_transaction() {
     let mut leader = Server::leader();

@@ -42,20 +42,19 @@ impl Member {
             .iter()
             .map(|a| (a.host.clone(), a.quorum_port))
             .collect();
-        let _in_runtime = self.runtime.enter();
-        let mut listeners = Vec::new();
-        for (host, port) in addresses {
-            match quorum::listen(&host, port, self.settings.listen_on_all_addresses) {
-                Ok(listener) => listeners.push(listener),
-                Err(e) => tracing::error!("cannot listen for learners on {host}:{port}: {e}"),
-            }
-        }
         let member = self.clone();
+        // Looking up a name may take its time.
         let task = self.runtime.spawn(async move {
+            let on_all = member.settings.listen_on_all_addresses;
             let mut accepting = tokio::task::JoinSet::new();
-            for listener in listeners {
-                let member = member.clone();
-                accepting.spawn(async move { member.accept(listener).await });
+            for (host, port) in addresses {
+                match quorum::listen(&host, port, on_all).await {
+                    Ok(listener) => {
+                        let member = member.clone();
+                        accepting.spawn(async move { member.accept(listener).await });
+                    }
+                    Err(e) => tracing::error!("cannot listen for learners on {host}:{port}: {e}"),
+                }
             }
             while accepting.join_next().await.is_some() {}
         });

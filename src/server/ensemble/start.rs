@@ -44,6 +44,7 @@ pub(super) fn peer_config(config: &Config, id: ServerId) -> PeerConfig {
         finalize_wait_ms: FINALIZE_WAIT_MS,
         observer_election_delay_ms: chance_below(u64::from(ensemble.observer_election_ms_max)),
         observer_dial_delay_ms_max: u64::from(ensemble.observer_reconnect_ms_max),
+        counter_end: u32::MAX,
         reconfig_enabled: config.reconfig_enabled,
         committed: config.membership.clone(),
         last_seen: config.last_seen.clone(),

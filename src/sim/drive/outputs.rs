@@ -123,9 +123,10 @@ impl World {
             return;
         };
         let leads = process.status == Status::Leading;
+        let counter_end = self.scenario.counter_end;
         process.upstream = upstream;
         process.serving = Some(Serving::new(
-            leads,
+            leads.then_some(counter_end),
             epoch,
             server.id,
             tick_ms,

@@ -23,7 +23,7 @@ impl Leader {
         {
             return Ok(());
         }
-        let is_used_up = drop_unusable(&mut txns);
+        let is_used_up = drop_unusable(&mut txns, ctx.config.counter_end);
         if let Some(first) = txns.first() {
             let last = self.proposals.last().max(Zxid::new(self.epoch, 0));
             assert_eq!(first.zxid, last.next(), "prep leaves no gap");
@@ -192,8 +192,8 @@ pub(super) fn before(zxid: Zxid, ctx: &Ctx<'_>) -> Zxid {
 }
 
 /// The last counter of an epoch is never used (ZOOKEEPER-1277). True if it had come to it.
-fn drop_unusable(txns: &mut Vec<Txn>) -> bool {
-    let is_last = |txn: &Txn| txn.zxid.counter() == u32::MAX;
+fn drop_unusable(txns: &mut Vec<Txn>, end: u32) -> bool {
+    let is_last = |txn: &Txn| txn.zxid.counter() == end;
     let end = txns.iter().position(is_last);
     txns.truncate(end.unwrap_or(txns.len()));
     end.is_some()
@@ -212,7 +212,7 @@ mod tests {
         };
         let usable = |counters: &[u32]| {
             let mut txns: Vec<Txn> = counters.iter().copied().map(txn).collect();
-            let is_used_up = drop_unusable(&mut txns);
+            let is_used_up = drop_unusable(&mut txns, u32::MAX);
             (txns.len(), is_used_up)
         };
         assert_eq!(usable(&[u32::MAX - 2, u32::MAX - 1]), (2, false));

@@ -50,6 +50,7 @@ pub(super) fn config(id: i64, committed: Membership) -> PeerConfig {
         finalize_wait_ms: 200,
         observer_election_delay_ms: 100,
         observer_dial_delay_ms_max: 0,
+        counter_end: u32::MAX,
         reconfig_enabled: true,
         committed,
         last_seen: None,
