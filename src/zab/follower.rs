@@ -8,10 +8,9 @@ use crate::ids::{Epoch, LinkId, ServerId, Zxid};
 use crate::membership::Membership;
 use crate::proto::quorum::{PacketKind, QuorumPacket};
 
-use super::Output;
 use super::learner::{next_committed, take, txn_of};
 use super::mistake::{Mistake, makes};
-use super::role::{Ctx, End, SyncAnswers, pop_if, reconfig_of, simple};
+use super::role::{Ctx, End, SyncAnswers, pop_if, simple};
 
 #[derive(Debug)]
 pub(super) struct Follower {
@@ -58,8 +57,7 @@ impl Follower {
             PacketKind::PROPOSAL => {
                 let txn = txn_of(&packet)?;
                 let zxid = txn.zxid;
-                if let Some(config) = reconfig_of(&txn) {
-                    ctx.configs.see(config.clone(), ctx.disk, ctx.out);
+                if let Some(config) = ctx.see(&txn) {
                     *reconfig = Some((zxid, config));
                 }
                 take(txn, self.epoch, ctx).map_err(End::Look)?;
@@ -77,13 +75,7 @@ impl Follower {
                 let config = config.map(|(_, config)| config);
                 return activate(ServerId(designated), leader, config, ctx);
             }
-            PacketKind::PING => ctx.out.push(Output::AnswerPing(link, Zxid(packet.zxid))),
-            PacketKind::REVALIDATE => ctx.out.push(Output::Upward(link, packet)),
-            PacketKind::SYNC => self.syncs.take(link, packet, ctx),
-            PacketKind::NEWLEADER | PacketKind::UPTODATE => {
-                return End::look(format!("{} while serving", packet.kind));
-            }
-            _ => {}
+            _ => return self.syncs.packet(link, packet, ctx),
         }
         Ok(())
     }

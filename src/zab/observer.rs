@@ -5,10 +5,10 @@
 use crate::ids::{Epoch, LinkId, ServerId, Zxid};
 use crate::proto::quorum::{PacketKind, QuorumPacket};
 
+use super::Txn;
 use super::follower::activate;
 use super::learner::{next_committed, take, txn_of};
-use super::role::{Ctx, End, SyncAnswers, reconfig_of};
-use super::{Output, Txn};
+use super::role::{Ctx, End, SyncAnswers};
 
 #[derive(Debug)]
 pub(super) struct Observer {
@@ -47,20 +47,11 @@ impl Observer {
                     activated.map_err(|error| End::Look(error.to_string()))?;
                 let zxid = Zxid(packet.zxid);
                 let txn = Txn { zxid, bytes };
-                let config = reconfig_of(&txn);
-                if let Some(config) = &config {
-                    ctx.configs.see(config.clone(), ctx.disk, ctx.out);
-                }
+                let config = ctx.see(&txn);
                 inform(txn, self.epoch, ctx)?;
                 return activate(ServerId(designated), leader, config, ctx);
             }
-            PacketKind::PING => ctx.out.push(Output::AnswerPing(link, Zxid(packet.zxid))),
-            PacketKind::REVALIDATE => ctx.out.push(Output::Upward(link, packet)),
-            PacketKind::SYNC => self.syncs.take(link, packet, ctx),
-            PacketKind::NEWLEADER | PacketKind::UPTODATE => {
-                return End::look(format!("{} while serving", packet.kind));
-            }
-            _ => {}
+            _ => return self.syncs.packet(link, packet, ctx),
         }
         Ok(())
     }

@@ -29,6 +29,13 @@ impl Ctx<'_> {
         self.out.push(Output::Send(link, packet));
     }
 
+    /// The configuration that a transaction proposes, which is seen from now on.
+    pub(super) fn see(&mut self, txn: &Txn) -> Option<Membership> {
+        let config = reconfig_of(txn)?;
+        self.configs.see(config.clone(), self.disk, self.out);
+        Some(config)
+    }
+
     pub(super) fn init_ms(&self) -> u64 {
         self.config.tick_ms * self.config.init_limit
     }
@@ -91,7 +98,26 @@ pub(super) struct SyncAnswers {
 }
 
 impl SyncAnswers {
-    pub(super) fn take(&mut self, link: LinkId, packet: QuorumPacket, ctx: &mut Ctx<'_>) {
+    /// What a learner that serves does with a packet that is about no transaction.
+    pub(super) fn packet(
+        &mut self,
+        link: LinkId,
+        packet: QuorumPacket,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), End> {
+        match packet.kind {
+            PacketKind::PING => ctx.out.push(Output::AnswerPing(link, Zxid(packet.zxid))),
+            PacketKind::REVALIDATE => ctx.out.push(Output::Upward(link, packet)),
+            PacketKind::SYNC => self.take(link, packet, ctx),
+            PacketKind::NEWLEADER | PacketKind::UPTODATE => {
+                return End::look(format!("{} while serving", packet.kind));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, link: LinkId, packet: QuorumPacket, ctx: &mut Ctx<'_>) {
         self.waiting.push_back((ctx.disk.committed(), packet));
         self.release(link, ctx);
     }
