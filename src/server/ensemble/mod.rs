@@ -24,7 +24,6 @@ use tokio::sync::{Notify, Semaphore};
 use config_files::ConfigFiles;
 
 use crate::ids::{Epoch, LinkId, ServerId, Zxid};
-use crate::membership::Membership;
 use crate::membership::change::Limits;
 use crate::net::election::ElectionNet;
 use crate::net::quorum::{Link, LinkLimits, Links, Pieces};
