@@ -46,6 +46,8 @@ pub struct Scenario {
     pub reconfigures: bool,
     /// Servers that run from the beginning and are no members.
     pub guests: usize,
+    /// Sessions begin on their server alone, and become known to all when they want an ephemeral.
+    pub local_sessions: bool,
 }
 
 impl Scenario {
@@ -117,6 +119,7 @@ impl Scenario {
             history_sent_max: rng.between(5, 200),
             reconfigures,
             guests: if reconfigures { guests } else { 0 },
+            local_sessions: rng.chance(350),
         };
         (scenario, rng)
     }
