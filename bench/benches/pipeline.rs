@@ -66,6 +66,7 @@ impl Server {
             rules: &self.rules,
             session: SESSION,
             session_error: None,
+            ephemeral_error: None,
             ids: &self.ids,
             zxid: self.zxid,
             time: 1_700_000_000_000,

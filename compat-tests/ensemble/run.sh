@@ -4,6 +4,7 @@
 #   ensemble/run.sh                      the scenarios of suite.txt
 #   ensemble/run.sh --help               scenarios by name, with any mix of implementations
 #   ensemble/run.sh failover --help      how long an ensemble is without a leader
+#   ensemble/run.sh sessions --help      local sessions and read-only mode
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/../lib/env.sh"
@@ -18,5 +19,6 @@ export CLASSPATH_JAVA_3_9 CLASSPATH_JAVA_3_8 FERROKEEPER WORK="$work"
 export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$here/../crash"
 program=scenarios.py
 if [ "${1:-}" = failover ]; then program=failover.py; shift
+elif [ "${1:-}" = sessions ]; then program=sessions.py; shift
 elif [ $# -eq 0 ]; then set -- --table "$here/suite.txt"; fi
 python3 "$here/$program" "$@"

@@ -208,11 +208,6 @@ const REFUSED_OF_MEMBERS: &[Refusal] = &[
         message: "the oracle of ensembles of two is not available; remove the key",
     },
     Refusal {
-        key: "localSessionsEnabled",
-        is_asked_for: is_true,
-        message: "local sessions are not available yet in this release; set it to false",
-    },
-    Refusal {
         key: "observerMasterPort",
         is_asked_for: is_nonzero,
         message: "followers do not serve observers in this release; remove the key: observers connect to the leader",

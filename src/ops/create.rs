@@ -56,7 +56,7 @@ pub(super) fn is_ttl_flag(flags: i32) -> bool {
     matches!(flags, 5 | 6)
 }
 
-fn is_ephemeral(flags: i32) -> bool {
+pub(super) fn is_ephemeral(flags: i32) -> bool {
     matches!(flags, 1 | 3)
 }
 
@@ -86,7 +86,11 @@ pub(super) fn check(
     if !ttl_is_valid || (op == OpCode::CREATE_TTL && !is_ttl_flag(flags)) {
         return Err(ErrorCode::BAD_ARGUMENTS);
     }
-    ctx.check_session()?;
+    if is_ephemeral(flags) {
+        ctx.check_owner()?;
+    } else {
+        ctx.check_session()?;
+    }
     let path = required(request.path)?;
     if !path::has_parent(path) {
         return Err(ErrorCode::BAD_ARGUMENTS);

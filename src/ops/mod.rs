@@ -14,6 +14,7 @@ mod create;
 mod create_session;
 mod delete;
 mod ephemerals;
+mod global;
 pub mod members;
 mod multi;
 pub mod pending;
@@ -29,6 +30,7 @@ pub mod watches;
 mod write;
 
 pub use apply::{Applied, Change, Observer, Unwatched, apply, recount_quotas, retally_quotas};
+pub use global::needs_global_session;
 pub use read::{ReadContext, WatchTable, read};
 pub use validate::{Invalid, validate};
 pub use write::{WriteContext, Written, write};

@@ -23,6 +23,8 @@ pub struct WriteContext<'a> {
     pub session: SessionId,
     /// What is wrong with the session, to be told where upstream looks at it.
     pub session_error: Option<ErrorCode>,
+    /// The same, of a session that is to own an ephemeral: the whole ensemble has to know it.
+    pub ephemeral_error: Option<ErrorCode>,
     pub ids: &'a [Id],
     pub zxid: i64,
     /// Wall clock; the same for every part of a multi.
@@ -36,6 +38,10 @@ pub struct WriteContext<'a> {
 impl WriteContext<'_> {
     pub(super) fn check_session(&self) -> Result<(), ErrorCode> {
         self.session_error.map_or(Ok(()), Err)
+    }
+
+    pub(super) fn check_owner(&self) -> Result<(), ErrorCode> {
+        self.ephemeral_error.map_or(Ok(()), Err)
     }
 
     pub(super) fn node(&self, path: &str) -> Result<Change, ErrorCode> {

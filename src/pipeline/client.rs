@@ -43,6 +43,8 @@ pub(super) enum Waiting {
         since: Instant,
         /// A learner's; elsewhere the transaction has it.
         held: Held,
+        /// What its client hears if the leader refuses it: the leader does not know every reason.
+        refused_as: Option<ErrorCode>,
     },
     Read {
         xid: i32,
@@ -59,6 +61,8 @@ pub(super) enum Waiting {
         since: Instant,
         synced: bool,
     },
+    /// The end of a session that only this server knows.
+    CloseLocal { xid: i32, since: Instant },
     /// Not even looked at, but answered in its turn.
     Refused {
         xid: i32,
@@ -365,7 +369,11 @@ impl State {
 
     /// Nothing that is read after the frame that ends the connection counts.
     pub(super) fn takes_requests(&self) -> bool {
-        self.is_open() && !matches!(self.queue.back(), Some(Waiting::Close))
+        self.is_open()
+            && !matches!(
+                self.queue.back(),
+                Some(Waiting::Close | Waiting::CloseLocal { .. })
+            )
     }
 
     /// No more of its requests are taken on until some are answered, or some answers are sent.

@@ -127,6 +127,7 @@ impl Pipeline {
                 op,
                 since,
                 held,
+                refused_as,
             }) => {
                 drop(held);
                 answered += 1;
@@ -135,7 +136,7 @@ impl Pipeline {
                 let moved = applied.says(ErrorCode::SESSION_MOVED);
                 if !moved {
                     put_reply(state.out(), reply_xid(op, xid), header.zxid, |out| {
-                        put_applied(out, applied)
+                        put_applied(out, applied).map_err(|code| refused_as.unwrap_or(code))
                     });
                 }
                 if op == OpCode::CLOSE_SESSION || moved {
@@ -204,6 +205,15 @@ impl Pipeline {
                     slowest.get_or_insert(since);
                     let ids = state.ids.clone();
                     self.answer(client, state, tree, watches, xid, OpCode::SYNC, &body, &ids);
+                }
+                Waiting::CloseLocal { xid, since } => {
+                    answered += 1;
+                    slowest.get_or_insert(since);
+                    put_reply(state.out(), xid, tree.last_zxid().0, |_| Ok(()));
+                    state.finish();
+                    if let Some(session) = &state.session {
+                        self.sessions.remove(session.id);
+                    }
                 }
                 Waiting::Ready(bytes) => state.out().extend_from_slice(&bytes),
                 Waiting::Close => state.finish(),

@@ -16,7 +16,7 @@ use crate::ids::{ConnId, SessionId};
 use crate::ops::put;
 use crate::proto::client::{ConnectRequest, ConnectResponse};
 use crate::proto::{OpCode, Trailing};
-use crate::session::{Owner, password};
+use crate::session::{Owner, Session, password};
 
 impl Pipeline {
     pub(super) fn handshake<'a>(
@@ -41,6 +41,13 @@ impl Pipeline {
             return state.finish();
         }
         self.stats.metrics.connection_request_count.add(1);
+        if self.role() == Role::ReadOnly && request.read_only.0 != Some(true) {
+            tracing::info!(
+                "Refusing session request for not-read-only client {}",
+                client.remote
+            );
+            return state.finish();
+        }
         if request.last_zxid_seen > batch.tree.last_zxid().0 {
             tracing::info!(
                 remote = %client.remote,
@@ -55,19 +62,29 @@ impl Pipeline {
             self.settings.session_timeout_ms_max,
         );
         let legacy = request.read_only.0.is_none();
-        if id == SessionId::NONE && self.refuses(OpCode::CREATE_SESSION) {
+        if id == SessionId::NONE && self.opens_local_sessions() {
+            self.open_local_session(client, state, timeout_ms, legacy);
+        } else if id == SessionId::NONE
+            && (self.role() == Role::ReadOnly || self.refuses(OpCode::CREATE_SESSION))
+        {
             state.finish();
         } else if id == SessionId::NONE {
             self.open_session(client, state, batch, timeout_ms, legacy);
+        } else if self.role() == Role::ReadOnly && batch.tree.session_timeout(id).is_some() {
+            tracing::info!(
+                "Refusing global session reconnection in RO mode {}",
+                client.remote
+            );
+            state.finish();
         } else if password::matches(id, request.passwd.or_empty()) {
-            if self.role() == Role::Learning {
+            if self.role() == Role::Learning && !self.knows_local(id) {
                 self.resume_session_at_leader(client, state, id, timeout_ms, legacy);
             } else {
                 self.resume_session(client, state, id, timeout_ms, legacy, kicked);
             }
         } else {
             tracing::warn!(remote = %client.remote, "wrong password for session {id}");
-            refuse_session(state, legacy);
+            self.refuse_session(state, legacy);
         }
     }
 
@@ -90,6 +107,7 @@ impl Pipeline {
         let request = Request {
             session,
             session_error: None,
+            ephemeral_error: None,
             cxid: 0,
             op: OpCode::CREATE_SESSION,
             body: &timeout_ms.to_be_bytes(),
@@ -115,9 +133,14 @@ impl Pipeline {
         match self.sessions.get(id).filter(|s| !s.is_closing()) {
             Some(session) => {
                 session.set_owner(Owner::Here);
-                *kicked = self.session_resumed(client, state, id, timeout_ms, legacy);
+                *kicked = self.session_resumed(client, state, &session, timeout_ms, legacy);
             }
-            None => refuse_session(state, legacy),
+            None if self.role() == Role::ReadOnly && !self.settings.local_sessions => {
+                // Nobody is there who could know better.
+                let session = self.sessions.track(id, timeout_ms, self.now_ms());
+                *kicked = self.session_resumed(client, state, &session, timeout_ms, legacy);
+            }
+            None => self.refuse_session(state, legacy),
         }
     }
 
@@ -126,16 +149,15 @@ impl Pipeline {
         &self,
         client: &Client,
         state: &mut State,
-        id: SessionId,
+        session: &Arc<Session>,
         timeout_ms: i32,
         legacy: bool,
     ) -> Option<ConnId> {
-        let session = self.sessions.track(id, timeout_ms, self.now_ms());
+        self.sessions.touch_with(session, timeout_ms, self.now_ms());
         let before = session.attach(client.id);
-        state.session = Some(session);
+        state.session = Some(session.clone());
         state.phase = Phase::Established;
-        put_connect_response(state.out(), id, timeout_ms, legacy);
-        self.greeted(client);
+        self.welcome(client, state, session.id, timeout_ms, legacy);
         self.stats.metrics.connection_revalidate_count.add(1);
         before
     }
@@ -154,8 +176,28 @@ impl Pipeline {
         session.set_owner(Owner::Here);
         state.session = Some(session);
         state.phase = Phase::Established;
-        put_connect_response(state.out(), id, timeout_ms, legacy);
+        self.welcome(client, state, id, timeout_ms, legacy);
+    }
+
+    /// The handshake succeeds.
+    pub(super) fn welcome(
+        &self,
+        client: &Client,
+        state: &mut State,
+        id: SessionId,
+        timeout_ms: i32,
+        legacy: bool,
+    ) {
+        let read_only = (!legacy).then_some(self.role() == Role::ReadOnly);
+        let password = password::password(id);
+        put_response(state.out(), id.0, timeout_ms, &password, read_only);
         self.greeted(client);
+    }
+
+    pub(super) fn refuse_session(&self, state: &mut State, legacy: bool) {
+        let read_only = (!legacy).then_some(self.role() == Role::ReadOnly);
+        put_response(state.out(), 0, 0, &[0; 16], read_only);
+        state.finish();
     }
 }
 
@@ -192,29 +234,16 @@ fn random() -> f64 {
     (bits >> 11) as f64 / (1u64 << 53) as f64
 }
 
-pub(super) fn refuse_session(state: &mut State, legacy: bool) {
-    put_response(state.out(), 0, 0, &[0; 16], legacy);
-    state.finish();
-}
-
-fn put_connect_response(out: &mut Vec<u8>, id: SessionId, timeout_ms: i32, legacy: bool) {
-    put_response(out, id.0, timeout_ms, &password::password(id), legacy);
-}
-
+/// Old clients know nothing of `read_only`, and get nothing.
 fn put_response(
     out: &mut Vec<u8>,
     session_id: i64,
     time_out: i32,
     passwd: &[u8; 16],
-    legacy: bool,
+    read_only: Option<bool>,
 ) {
     let start = out.len();
     put(out, &0i32);
-    let read_only = if legacy {
-        Trailing(None)
-    } else {
-        Trailing(Some(false))
-    };
     put(
         out,
         &ConnectResponse {
@@ -222,7 +251,7 @@ fn put_response(
             time_out,
             session_id,
             passwd: passwd.into(),
-            read_only,
+            read_only: Trailing(read_only),
         },
     );
     let len = (out.len() - start - 4) as u32;

@@ -1,6 +1,7 @@
 //! What the server asks of itself as time passes: the end of sessions that fell silent, and of empty containers
 //! and outdated nodes. Answers to `SessionTrackerImpl.run` and `ContainerManager`.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::client::Phase;
@@ -8,6 +9,7 @@ use super::{Pipeline, wall_ms};
 use crate::ids::SessionId;
 use crate::ops::put;
 use crate::proto::OpCode;
+use crate::session::Session;
 use crate::tree::{Kind, Tree};
 use jute::Text;
 
@@ -22,27 +24,31 @@ impl Pipeline {
         self.look_at_sessions(self.now_ms());
     }
 
-    /// Those that ended are let go everywhere, and only their owner decides which do.
+    /// Those that ended are let go everywhere, and only their owner decides which do: the leader, or of a local session
+    /// this server.
     pub(super) fn look_at_sessions(&self, now_ms: i64) {
         let mut expired = Vec::new();
         self.sessions.expired(now_ms, &mut expired);
         for session in expired {
-            if !self.owns_sessions() {
+            if session.end_local() {
+                self.expires(&session);
+                self.local_session_expired(&session);
+            } else if !self.owns_sessions() {
                 self.sessions.keep(session, now_ms);
-                continue;
-            }
-            if session.begin_closing() {
-                tracing::info!(
-                    "Expiring session {}, timeout of {}ms exceeded",
-                    session.id,
-                    session.timeout_ms()
-                );
-                self.stats
-                    .expired
-                    .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            } else if session.begin_closing() {
+                self.expires(&session);
                 self.submit_own(session.id, OpCode::CLOSE_SESSION, &[]);
             }
         }
+    }
+
+    fn expires(&self, session: &Session) {
+        tracing::info!(
+            "Expiring session {}, timeout of {}ms exceeded",
+            session.id,
+            session.timeout_ms()
+        );
+        self.stats.expired.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Closes connections that did not finish a handshake in time, or do not close after the last word.

@@ -122,9 +122,11 @@ impl Pipeline {
                 && state.is_open()
             {
                 if is_valid {
-                    kicked = self.session_resumed(&client, &mut state, id, timeout_ms, legacy);
+                    let session = self.sessions.track(id, timeout_ms, self.now_ms());
+                    kicked =
+                        self.session_resumed(&client, &mut state, &session, timeout_ms, legacy);
                 } else {
-                    super::handshake::refuse_session(&mut state, legacy);
+                    self.refuse_session(&mut state, legacy);
                 }
             }
         }
@@ -245,23 +247,24 @@ impl Pipeline {
             return None;
         }
         let id = SessionId(header.client_id);
-        if header.op == OpCode::CREATE_SESSION
-            && let Some(client) = self.learning.lock().opening.remove(&id)
-        {
-            return Some(client);
+        if header.op == OpCode::CREATE_SESSION {
+            // A session that was local until now is nobody's request.
+            return self.learning.lock().opening.remove(&id);
         }
         let conn = self.sessions.get(id)?.conn()?;
         let client = watchers.clients.get(&conn)?;
         let is_its = matches!(
             client.state().queue.front(),
-            Some(Waiting::Write { xid, .. }) if *xid == header.cxid
+            Some(Waiting::Write { xid, op, .. }) if *xid == header.cxid
+                // The leader may end a session whose client has just sent its first request.
+                && (header.op != OpCode::CLOSE_SESSION || *op == OpCode::CLOSE_SESSION)
         );
         is_its.then(|| client.clone())
     }
 
     /// A session was heard of; the leader is told with the next answer to a ping.
     pub(super) fn touched(&self, session: &Arc<Session>) {
-        if self.role() == Role::Learning && session.mark_touched() {
+        if self.role() == Role::Learning && !session.is_local() && session.mark_touched() {
             self.learning.lock().touched.push(session.clone());
         }
     }

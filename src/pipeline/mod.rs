@@ -15,6 +15,7 @@ mod handshake;
 mod housekeeping;
 mod identity;
 mod learner;
+mod local;
 pub mod member;
 pub mod outbox;
 mod prep;
@@ -83,6 +84,10 @@ pub struct Settings {
     pub request_throttle: Option<RequestThrottleSettings>,
     /// `None`: off.
     pub connection_throttle: Option<ConnectionThrottleSettings>,
+    /// New sessions are known to this server alone.
+    pub local_sessions: bool,
+    /// Those that want an ephemeral are made known to all.
+    pub local_session_upgrades: bool,
 }
 
 pub struct Pipeline {
@@ -166,6 +171,10 @@ impl Pipeline {
         };
         if let Some(session) = session {
             session.detach(client.id);
+            if session.has_ended_locally() {
+                // Its turn to be closed does not come any more.
+                self.sessions.remove(session.id);
+            }
         }
         let mut watchers = self.watchers.lock();
         watchers.watches.remove_conn(client.id);
@@ -234,6 +243,7 @@ impl Pipeline {
         let request = Request {
             session,
             session_error: None,
+            ephemeral_error: None,
             cxid: 0,
             op,
             body,

@@ -114,6 +114,7 @@ pub(super) struct Prep {
 pub(super) struct Request<'a> {
     pub session: SessionId,
     pub session_error: Option<ErrorCode>,
+    pub ephemeral_error: Option<ErrorCode>,
     pub cxid: i32,
     pub op: OpCode,
     pub body: &'a [u8],
@@ -177,6 +178,7 @@ impl Prep {
             rules,
             session: request.session,
             session_error: request.session_error,
+            ephemeral_error: request.ephemeral_error,
             ids: request.ids,
             zxid: zxid.0,
             time,

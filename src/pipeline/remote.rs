@@ -12,6 +12,21 @@ use crate::proto::quorum::ForwardedRequest;
 use crate::proto::{self, ErrorCode, OpCode};
 use crate::session::Owner;
 
+/// What is wrong with a session, and what with it as the owner of an ephemeral.
+struct Claim {
+    session_error: Option<ErrorCode>,
+    ephemeral_error: Option<ErrorCode>,
+}
+
+impl Claim {
+    fn of_all(error: Option<ErrorCode>) -> Claim {
+        Claim {
+            session_error: error,
+            ephemeral_error: error,
+        }
+    }
+}
+
 impl Pipeline {
     /// Each becomes one transaction, be it an error: its learner waits for exactly one.
     pub fn remote_request(&self, link: LinkId, request: &ForwardedRequest, ids: &[proto::Id<'_>]) {
@@ -21,7 +36,7 @@ impl Pipeline {
         if self.role() != Role::Leading {
             return;
         }
-        let session_error = self.claim(id, Owner::Link(link), request);
+        let claim = self.claim(id, Owner::Link(link), request);
         let mut prep = self.prep.lock();
         let op = match ops::route(request.op) {
             ops::Route::Write => request.op,
@@ -35,7 +50,8 @@ impl Pipeline {
             wall_ms(),
             Request {
                 session: id,
-                session_error,
+                session_error: claim.session_error,
+                ephemeral_error: claim.ephemeral_error,
                 cxid: request.cxid,
                 op,
                 body: &request.record,
@@ -57,7 +73,7 @@ impl Pipeline {
     }
 
     /// What is wrong with the session of a learner's request.
-    fn claim(&self, id: SessionId, owner: Owner, request: &ForwardedRequest) -> Option<ErrorCode> {
+    fn claim(&self, id: SessionId, owner: Owner, request: &ForwardedRequest) -> Claim {
         if request.op == OpCode::CREATE_SESSION {
             let timeout_ms = request
                 .record
@@ -65,24 +81,29 @@ impl Pipeline {
                 .map_or(0, |bytes| i32::from_be_bytes(*bytes));
             let session = self.sessions.track(id, timeout_ms, self.now_ms());
             session.set_owner(owner);
-            return None;
+            return Claim::of_all(None);
         }
         let Some(session) = self.sessions.get(id) else {
-            return Some(ErrorCode::SESSION_EXPIRED);
+            return Claim {
+                session_error: (!self.may_be_local_elsewhere(id))
+                    .then_some(ErrorCode::SESSION_EXPIRED),
+                ephemeral_error: Some(ErrorCode::SESSION_EXPIRED),
+            };
         };
         if request.op == OpCode::CLOSE_SESSION {
             session.begin_closing();
-            return None;
+            return Claim::of_all(None);
         }
         if session.is_closing() {
-            return Some(ErrorCode::SESSION_EXPIRED);
+            return Claim::of_all(Some(ErrorCode::SESSION_EXPIRED));
         }
-        (!session.claim(owner)).then_some(ErrorCode::SESSION_MOVED)
+        Claim::of_all((!session.claim(owner)).then_some(ErrorCode::SESSION_MOVED))
     }
 
     /// A client of that learner is back. False if its session is over.
     pub fn revalidate_remote(&self, link: LinkId, id: SessionId, timeout_ms: i32) -> bool {
-        let Some(session) = self.sessions.get(id).filter(|s| !s.is_closing()) else {
+        let known = self.sessions.get(id);
+        let Some(session) = known.filter(|s| !s.is_closing() && !s.is_local()) else {
             return false;
         };
         self.sessions

@@ -21,12 +21,21 @@ pub enum Role {
     Learning,
     /// Without a leader nobody is served.
     Idle,
+    /// Without a leader for long: clients that said so before may read what is here. Answers to
+    /// `ReadOnlyZooKeeperServer`.
+    ReadOnly,
 }
 
 /// The data version of `/zookeeper/config`, for ever.
 const CONFIG_VERSION: i32 = -1;
 
-const ROLES: [Role; 4] = [Role::Alone, Role::Leading, Role::Learning, Role::Idle];
+const ROLES: [Role; 5] = [
+    Role::Alone,
+    Role::Leading,
+    Role::Learning,
+    Role::Idle,
+    Role::ReadOnly,
+];
 
 /// A [`Role`] that many threads read.
 pub(super) struct CurrentRole(AtomicU8);
@@ -71,6 +80,13 @@ impl Pipeline {
         tree.begin_epoch(Zxid::new(epoch, 0));
         self.track_all_sessions(&tree);
         self.role.set(Role::Learning, &mut tree);
+    }
+
+    /// Still without a leader: for those who only read. Nothing is written, neither to the tree nor to the disk.
+    pub fn serve_read_only(&self) {
+        let mut tree = self.tree.write();
+        self.sessions.clear();
+        self.role.set(Role::ReadOnly, &mut tree);
     }
 
     /// No leader any more: clients are sent away to look for a server that has one.

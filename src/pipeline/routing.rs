@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use super::admission::{Counted, Large, held, held_forwarded};
 use super::client::{Client, State, Waiting, header_frame, put_reply, reply_xid};
 use super::frames::Batch;
+use super::local::NoUpgrade;
 use super::prep::Request;
 use super::role::Role;
 use super::watchers::Watchers;
@@ -20,6 +21,15 @@ use crate::proto::{ErrorCode, OpCode};
 use crate::session::Owner;
 use crate::tree::Tree;
 use crate::tree::watch::Watches;
+
+/// What a server without a leader refuses. The end of a local session is its own business.
+fn asks_for_a_leader(op: OpCode) -> bool {
+    match op {
+        OpCode::SYNC | OpCode::CHECK | OpCode::DELETE_CONTAINER => true,
+        OpCode::CLOSE_SESSION => false,
+        op => ops::route(op) == Route::Write,
+    }
+}
 
 /// The watches behind their lock.
 pub(super) struct Locked<'a>(pub &'a Mutex<Watchers>);
@@ -74,6 +84,9 @@ impl Pipeline {
             // Java's leader looks for the owner with reads as with writes.
             Route::Read if self.role() == Role::Leading && has_moved(state) => {
                 state.close_in_turn();
+            }
+            _ if self.role() == Role::ReadOnly && asks_for_a_leader(header.op) => {
+                self.refuse(state, batch, header.xid, ErrorCode::NOT_READ_ONLY);
             }
             Route::Read if header.op == OpCode::SYNC && self.role() == Role::Learning => {
                 self.sync_at_leader(client, state, batch, header.xid, body);
@@ -160,12 +173,27 @@ impl Pipeline {
         let Some(session) = &state.session else {
             return;
         };
+        if header.op == OpCode::CLOSE_SESSION && session.end_local() {
+            return self.close_local(client, state, batch, header.xid);
+        }
         if self.refuses(header.op) {
             return self.refuse(state, batch, header.xid, ErrorCode::SYSTEM_ERROR);
+        }
+        if self.role() == Role::ReadOnly {
+            // What else there is to write was refused before.
+            return self.refuse(state, batch, header.xid, ErrorCode::NOT_READ_ONLY);
         }
         if header.op == OpCode::CLOSE_SESSION && !session.begin_closing() {
             return;
         }
+        let refused_as = match session.is_local() {
+            true => match self.upgrade_for(session, batch, header.op, body) {
+                Ok(()) => None,
+                Err(NoUpgrade::Refused(code)) => Some(code),
+                Err(NoUpgrade::Ended) => return,
+            },
+            false => None,
+        };
         if self.role() == Role::Learning {
             self.forward(session.id, header.xid, header.op, body, &state.ids);
             let forwarded = Counted::new(&self.forwarded);
@@ -174,6 +202,8 @@ impl Pipeline {
                 op: header.op,
                 since: batch.now,
                 held: held_forwarded(batch.place.take(), large, forwarded),
+                // Of a multi the client sees what the leader made of each part.
+                refused_as: refused_as.filter(|_| header.op != OpCode::MULTI),
             });
             return;
         }
@@ -187,6 +217,7 @@ impl Pipeline {
         let request = Request {
             session: session.id,
             session_error,
+            ephemeral_error: refused_as.or(session_error),
             cxid: header.xid,
             op: header.op,
             body,
@@ -205,6 +236,7 @@ impl Pipeline {
                     op: header.op,
                     since: batch.now,
                     held: None,
+                    refused_as: None,
                 });
             }
             Written::Undecodable => {

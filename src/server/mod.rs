@@ -112,7 +112,7 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
         ))?),
     };
     let voice = member.as_ref().map(|(member, _)| member.clone());
-    let status: Arc<dyn Words> = Arc::new(status(config, &pipeline, voice));
+    let status: Arc<dyn Words> = Arc::new(status(config, &pipeline, voice.clone()));
     let stop = Arc::new(AtomicBool::new(false));
     let disk = {
         let pipeline = pipeline.clone();
@@ -134,7 +134,7 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
         let (pipeline, stop) = (pipeline.clone(), stop.clone());
         let never_spoke = Duration::from_millis(u64::from(config.sessionless_timeout_ms));
         thread("clock", move || {
-            run_clock(&pipeline, &room, &stop, never_spoke)
+            run_clock(&pipeline, voice.as_deref(), &room, &stop, never_spoke)
         })?
     };
 
@@ -205,7 +205,13 @@ pub fn thread(
 }
 
 /// Ends sessions, connections that never spoke, containers and outdated nodes, when their time has come.
-fn run_clock(pipeline: &Pipeline, room: &Room, stop: &AtomicBool, never_spoke: Duration) {
+fn run_clock(
+    pipeline: &Pipeline,
+    member: Option<&Member>,
+    room: &Room,
+    stop: &AtomicBool,
+    never_spoke: Duration,
+) {
     let container = ContainerPace::new(pipeline.settings());
     let mut settled = false;
     let mut next_sweep = Instant::now() + SWEEP;
@@ -227,6 +233,9 @@ fn run_clock(pipeline: &Pipeline, room: &Room, stop: &AtomicBool, never_spoke: D
                 footprint::drop_start_code();
             }
             pipeline.close_silent(never_spoke);
+            if let Some(member) = member {
+                member.note_committed();
+            }
             room.check();
             pipeline.set_out_of_room(room.is_low());
         }
@@ -312,12 +321,19 @@ fn settings(config: &Config) -> Settings {
         large_request_bytes_max: config.large_request.in_flight_bytes_max as usize,
         request_throttle: request_throttle(config),
         connection_throttle: connection_throttle(config),
+        local_sessions: has_local_sessions(config),
+        local_session_upgrades: config.ensemble.local_sessions_upgrading_enabled,
     }
 }
 
 /// The low byte of a member's number, as upstream takes it. A server alone has no number that counts.
 fn session_id_byte(member: Option<i64>) -> u8 {
     member.map_or(1, |id| id as u8)
+}
+
+/// A server alone has nobody from whom to keep a session.
+fn has_local_sessions(config: &Config) -> bool {
+    config.is_distributed() && config.ensemble.local_sessions_enabled
 }
 
 fn request_throttle(config: &Config) -> Option<RequestThrottleSettings> {
@@ -346,7 +362,10 @@ fn connection_throttle(config: &Config) -> Option<ConnectionThrottleSettings> {
         drop_increase: throttle.drop_increase,
         drop_decrease: throttle.drop_decrease,
         decrease_ratio: throttle.decrease_ratio,
-        new_session_tokens: new_session,
+        new_session_tokens: match weights {
+            Some(weights) if has_local_sessions(config) => i64::from(weights.local_session),
+            _ => new_session,
+        },
         renewed_session_tokens: weights.map_or(1, |w| i64::from(w.renewed_session)),
     })
 }

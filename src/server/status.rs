@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use super::ensemble::Member;
 use crate::admin::four_letter::{
     self, Answer, ConfigView, ConnectionBucket, ConnectionSession, ConnectionView, ExpiryBucket,
-    Gauges, ServerState, ServerView, StatusSource, WatchLine, WatchSummary, Whitelist, Word,
+    Gauges, GlobalSessions, ServerState, ServerView, StatusSource, WatchLine, WatchSummary,
+    Whitelist, Word,
 };
 use crate::admin::java_text::average;
 use crate::admin::metrics::{Metrics, Sink};
@@ -17,6 +18,7 @@ use crate::ids::ConnId;
 use crate::net::{Heard, Words};
 use crate::pipeline::Pipeline;
 use crate::pipeline::client::Client;
+use crate::pipeline::role::Role;
 use crate::proto::OpCode;
 
 /// Trace bits that a Java server starts with.
@@ -77,6 +79,30 @@ impl Status {
         }
     }
 
+    /// Sessions by the time at which they expire.
+    fn buckets(&self, local: bool) -> Vec<ExpiryBucket> {
+        let mut sessions = self.pipeline.sessions().snapshot(local);
+        sessions.sort_unstable_by_key(|(id, expires)| (*expires, *id));
+        let mut buckets: Vec<ExpiryBucket> = Vec::new();
+        for (id, expires) in sessions {
+            let expires_unix_ms = self.unix_ms(expires);
+            match buckets.last_mut() {
+                Some(bucket) if bucket.expires_unix_ms == expires_unix_ms => {
+                    bucket.sessions.push(id.0)
+                }
+                _ => buckets.push(ExpiryBucket {
+                    expires_unix_ms,
+                    sessions: vec![id.0],
+                }),
+            }
+        }
+        buckets
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.pipeline.role() == Role::ReadOnly
+    }
+
     fn session_of(&self, conn: ConnId) -> i64 {
         self.pipeline
             .client(conn)
@@ -121,17 +147,18 @@ impl StatusSource for Status {
     fn state(&self) -> Option<ServerState> {
         match &self.member {
             None => Some(ServerState::Standalone),
+            Some(_) if self.is_read_only() => Some(ServerState::ReadOnly),
             Some(member) => member.ensemble_status().server_state(),
         }
     }
 
     fn peer_state(&self) -> Option<String> {
-        let member = self.member.as_ref()?;
+        let member = self.member.as_ref().filter(|_| !self.is_read_only())?;
         Some(member.ensemble_status().peer_state())
     }
 
     fn more_gauges(&self, sink: &mut Sink<'_>) {
-        if let Some(member) = &self.member {
+        if let Some(member) = self.member.as_ref().filter(|_| !self.is_read_only()) {
             member.ensemble_status().gauges(sink);
         }
     }
@@ -165,8 +192,8 @@ impl StatusSource for Status {
             watches: self.pipeline.watch_count() as u64,
             ephemerals: tree.ephemeral_count() as u64,
             approximate_data_bytes: tree.data_bytes(),
-            global_sessions: self.pipeline.sessions().len() as u64,
-            local_sessions: 0,
+            global_sessions: tree.session_count() as u64,
+            local_sessions: self.pipeline.local_session_count() as u64,
             connection_drop_probability: self.pipeline.connection_drop_chance(),
             response_bytes: Sizes::NONE,
             tls_handshakes_outstanding: 0,
@@ -189,7 +216,11 @@ impl StatusSource for Status {
     fn config(&self) -> ConfigView {
         let ensemble = self.member.as_ref().map(|member| {
             let (init_limit, sync_limit) = self.limits;
-            member.ensemble_view(init_limit, sync_limit)
+            let mut view = member.ensemble_view(init_limit, sync_limit);
+            if self.is_read_only() {
+                view.membership = None;
+            }
+            view
         });
         // A reconfiguration may have moved it.
         let client_port = self.member.as_ref().and_then(|member| member.client_port());
@@ -210,23 +241,21 @@ impl StatusSource for Status {
         }
     }
 
-    fn session_buckets(&self) -> Vec<ExpiryBucket> {
-        let mut sessions = self.pipeline.sessions().snapshot();
-        sessions.sort_unstable_by_key(|(id, expires)| (*expires, *id));
-        let mut buckets: Vec<ExpiryBucket> = Vec::new();
-        for (id, expires) in sessions {
-            let expires_unix_ms = self.unix_ms(expires);
-            match buckets.last_mut() {
-                Some(bucket) if bucket.expires_unix_ms == expires_unix_ms => {
-                    bucket.sessions.push(id.0)
-                }
-                _ => buckets.push(ExpiryBucket {
-                    expires_unix_ms,
-                    sessions: vec![id.0],
-                }),
+    fn global_sessions(&self) -> GlobalSessions {
+        match self.pipeline.role() {
+            Role::Alone | Role::Leading => GlobalSessions::Expiring(self.buckets(false)),
+            Role::Learning | Role::Idle | Role::ReadOnly => {
+                let tree = self.pipeline.tree();
+                let mut sessions: Vec<_> = tree.sessions().map(|(id, ms)| (id.0, ms)).collect();
+                sessions.sort_unstable();
+                GlobalSessions::Known(sessions)
             }
         }
-        buckets
+    }
+
+    fn local_session_buckets(&self) -> Option<Vec<ExpiryBucket>> {
+        let has_any = self.pipeline.settings().local_sessions;
+        has_any.then(|| self.buckets(true))
     }
 
     fn connection_buckets(&self) -> Vec<ConnectionBucket> {

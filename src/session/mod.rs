@@ -1,5 +1,5 @@
-//! Sessions that this server tracks: who is alive, and until when. Answers to `SessionTrackerImpl` and
-//! `ExpiryQueue`.
+//! Sessions that this server tracks: who is alive, and until when. Answers to `SessionTrackerImpl`, `ExpiryQueue` and
+//! the trackers of `quorum`: `LocalSessionTracker`, `LeaderSessionTracker`, `LearnerSessionTracker`.
 //!
 //! Time comes as an argument, in milliseconds of one monotonic clock. A touch is one store into the session;
 //! the buckets are put right when they fall due, so that a ping costs nothing shared.
@@ -10,7 +10,9 @@ pub mod password;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{
+    AtomicBool, AtomicI32, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering,
+};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -31,6 +33,21 @@ pub struct Session {
     owner: AtomicU64,
     /// On a learner: in the list of those that the leader is to hear of.
     touched: AtomicBool,
+    /// Who knows it: a [`Reach`].
+    reach: AtomicU8,
+}
+
+/// Who knows a session. It changes once at most, and only from [`Reach::Local`]: who changes it decides what becomes
+/// of the session, so that it cannot end here while it is being made known to all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Reach {
+    /// The whole ensemble, or all of it is being told.
+    Global,
+    /// This server alone. No transaction speaks of it.
+    Local,
+    /// It was local until it ended.
+    Ended,
 }
 
 /// Where a session's requests come from. A write from elsewhere means that the session has moved.
@@ -70,6 +87,40 @@ impl Session {
                     Ok(_) => true,
                     Err(other) => other == mine,
                 })
+    }
+
+    /// Known to this server alone.
+    pub fn is_local(&self) -> bool {
+        self.reach.load(Ordering::Acquire) == Reach::Local as u8
+    }
+
+    /// True for the caller that has to tell the whole ensemble of it; from now on it is a session like any other.
+    pub fn upgrade(&self) -> bool {
+        self.leave_local(Reach::Global)
+    }
+
+    /// True for the caller that ends it, if it was local: nobody else has to be told.
+    pub fn end_local(&self) -> bool {
+        let ended = self.leave_local(Reach::Ended);
+        if ended {
+            self.begin_closing();
+        }
+        ended
+    }
+
+    pub fn has_ended_locally(&self) -> bool {
+        self.reach.load(Ordering::Acquire) == Reach::Ended as u8
+    }
+
+    fn leave_local(&self, to: Reach) -> bool {
+        self.reach
+            .compare_exchange(
+                Reach::Local as u8,
+                to as u8,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            )
+            .is_ok()
     }
 
     /// True for the first since the leader was told.
@@ -129,6 +180,7 @@ struct Table {
 
 pub struct Sessions {
     tick_ms: i64,
+    server: u8,
     table: Mutex<Table>,
 }
 
@@ -144,6 +196,7 @@ impl Sessions {
         };
         Sessions {
             tick_ms: i64::from(tick_ms),
+            server,
             table: Mutex::new(table),
         }
     }
@@ -160,8 +213,20 @@ impl Sessions {
         SessionId(id)
     }
 
-    /// Starts to track a session; one that is tracked already is only touched.
+    /// Starts to track a session that the ensemble knows; one that is tracked already is only touched. One that was
+    /// local is so no more.
     pub fn track(&self, id: SessionId, timeout_ms: i32, now_ms: i64) -> Arc<Session> {
+        let session = self.track_as(Reach::Global, id, timeout_ms, now_ms);
+        session.upgrade();
+        session
+    }
+
+    /// Starts to track a session that only this server knows.
+    pub fn track_local(&self, id: SessionId, timeout_ms: i32, now_ms: i64) -> Arc<Session> {
+        self.track_as(Reach::Local, id, timeout_ms, now_ms)
+    }
+
+    fn track_as(&self, reach: Reach, id: SessionId, timeout_ms: i32, now_ms: i64) -> Arc<Session> {
         let expires = self.bucket(now_ms + i64::from(timeout_ms));
         let mut table = self.table.lock();
         if let Some(session) = table.by_id.get(&id).cloned() {
@@ -177,6 +242,7 @@ impl Sessions {
             conn: AtomicU32::new(0),
             owner: AtomicU64::new(0),
             touched: AtomicBool::new(false),
+            reach: AtomicU8::new(reach as u8),
         });
         table.by_id.insert(id, session.clone());
         table
@@ -273,12 +339,23 @@ impl Sessions {
         self.len() == 0
     }
 
-    /// Every session with the time at which it expires.
-    pub fn snapshot(&self) -> Vec<(SessionId, i64)> {
+    /// The ids that this server gives begin with this byte.
+    pub fn server(&self) -> u8 {
+        self.server
+    }
+
+    pub fn local_len(&self) -> usize {
+        let table = self.table.lock();
+        table.by_id.values().filter(|s| s.is_local()).count()
+    }
+
+    /// Every session that is local, or every other, with the time at which it expires.
+    pub fn snapshot(&self, local: bool) -> Vec<(SessionId, i64)> {
         self.table
             .lock()
             .by_id
             .values()
+            .filter(|s| s.is_local() == local)
             .map(|s| (s.id, s.expires_at_ms()))
             .collect()
     }
@@ -352,6 +429,33 @@ mod tests {
         }
         assert_eq!(expired(&sessions, 5000), [0i64; 0]);
         assert_eq!(expired(&sessions, 6000), [7]);
+    }
+
+    #[test]
+    fn a_local_session_becomes_global_or_ends_and_never_both() {
+        let sessions = Sessions::new(1000, 1, 0);
+        let upgraded = sessions.track_local(SessionId(7), 2000, 0);
+        assert!(upgraded.is_local());
+        assert_eq!(sessions.local_len(), 1);
+        assert!(upgraded.upgrade());
+        assert!(!upgraded.upgrade() && !upgraded.end_local() && !upgraded.is_closing());
+
+        let ended = sessions.track_local(SessionId(8), 2000, 0);
+        assert!(ended.end_local());
+        assert!(ended.is_closing() && ended.has_ended_locally());
+        assert!(!ended.upgrade() && !ended.end_local());
+        assert_eq!(sessions.local_len(), 0);
+    }
+
+    #[test]
+    fn a_session_that_all_know_is_not_local() {
+        let sessions = Sessions::new(1000, 1, 0);
+        assert!(!sessions.track(SessionId(7), 2000, 0).is_local());
+        sessions.track_local(SessionId(8), 2000, 0);
+        let committed = sessions.track(SessionId(8), 2000, 0);
+        assert!(!committed.is_local());
+        assert_eq!(sessions.snapshot(false).len(), 2);
+        assert!(sessions.snapshot(true).is_empty());
     }
 
     #[test]

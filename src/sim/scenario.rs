@@ -48,6 +48,8 @@ pub struct Scenario {
     pub guests: usize,
     /// Counters of an epoch.
     pub counter_end: u32,
+    /// Sessions begin on their server alone, and become known to all when they want an ephemeral.
+    pub local_sessions: bool,
 }
 
 /// In a thousand worlds: those in which epochs run out of counters.
@@ -129,6 +131,7 @@ impl Scenario {
             history_sent_max: rng.between(5, 200),
             reconfigures,
             guests: if reconfigures { guests } else { 0 },
+            local_sessions: rng.chance(350),
         };
         (scenario, rng)
     }

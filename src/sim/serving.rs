@@ -82,6 +82,10 @@ enum Waiting {
     Connect {
         session: SessionId,
     },
+    /// The end of a session that only this server knows.
+    CloseLocal {
+        xid: i32,
+    },
     Write {
         xid: i32,
     },
@@ -142,6 +146,8 @@ enum Side {
 pub struct Serving {
     pub epoch: Epoch,
     side: Side,
+    /// New sessions are known here alone.
+    local: bool,
     sessions: Sessions,
     conns: BTreeMap<ConnId, Conn>,
     by_session: BTreeMap<SessionId, ConnId>,
@@ -156,7 +162,7 @@ impl Serving {
         leads: Option<u32>,
         epoch: Epoch,
         id: ServerId,
-        tick_ms: i32,
+        (tick_ms, local): (i32, bool),
         tree: &Tree,
         now_ms: i64,
     ) -> Serving {
@@ -180,6 +186,7 @@ impl Serving {
         Serving {
             epoch,
             side,
+            local,
             sessions,
             conns: BTreeMap::new(),
             by_session: BTreeMap::new(),
@@ -251,7 +258,13 @@ impl Serving {
 
     fn operation(&mut self, cx: &Context<'_>, conn: ConnId, ask: Ask<'_>, fx: &mut Effects) {
         let Ask { xid, op, body, .. } = ask;
-        let waiting = if op == OpCode::SYNC {
+        let ends_here = op == OpCode::CLOSE_SESSION && self.end_local(cx, ask.session);
+        if !ends_here {
+            self.upgrade_for(cx, &ask, fx);
+        }
+        let waiting = if ends_here {
+            Waiting::CloseLocal { xid }
+        } else if op == OpCode::SYNC {
             match &mut self.side {
                 Side::Learner(_) => Waiting::Sync {
                     xid,
@@ -272,9 +285,12 @@ impl Serving {
                 body: body.to_vec(),
             }
         };
-        let goes_on = matches!(waiting, Waiting::Read { .. } | Waiting::Catch { .. });
+        let goes_on = matches!(
+            waiting,
+            Waiting::Read { .. } | Waiting::Catch { .. } | Waiting::CloseLocal { .. }
+        );
         if let Some(state) = self.conns.get_mut(&conn) {
-            if goes_on && makes(Slip::ReadOvertakesWrite) {
+            if goes_on && !ends_here && makes(Slip::ReadOvertakesWrite) {
                 state.queue.push_front(waiting);
             } else {
                 state.queue.push_back(waiting);
@@ -293,6 +309,47 @@ impl Serving {
                 }
                 fx.up.push(forwarded(ask));
             }
+        }
+    }
+
+    /// True for a session that ends without a word to the others.
+    fn end_local(&self, cx: &Context<'_>, session: SessionId) -> bool {
+        let Some(known) = self.sessions.get(session) else {
+            return false;
+        };
+        let is_not_committed = || self.local && cx.tree.session_timeout(session).is_none();
+        known.end_local() || (makes(Slip::StaleUpgrade) && is_not_committed())
+    }
+
+    /// Makes a local session known to all, ahead of the request that needs it.
+    fn upgrade_for(&mut self, cx: &Context<'_>, ask: &Ask<'_>, fx: &mut Effects) {
+        let known = self.sessions.get(ask.session).filter(|s| s.is_local());
+        let Some(known) = known.filter(|_| ops::needs_global_session(ask.op, ask.body)) else {
+            return;
+        };
+        if known.upgrade() {
+            let timeout_ms = known.timeout_ms().to_be_bytes();
+            self.begin_session(cx, ask.session, &timeout_ms, fx);
+        }
+    }
+
+    /// By a transaction.
+    fn begin_session(
+        &mut self,
+        cx: &Context<'_>,
+        session: SessionId,
+        timeout_ms: &[u8],
+        fx: &mut Effects,
+    ) {
+        let ask = Ask {
+            session,
+            xid: 0,
+            op: OpCode::CREATE_SESSION,
+            body: timeout_ms,
+        };
+        match &mut self.side {
+            Side::Leader(_) => self.submit(cx, Origin::Here, ask, fx),
+            Side::Learner(_) => fx.up.push(forwarded(ask)),
         }
     }
 
@@ -325,18 +382,19 @@ impl Serving {
                 is_closing: false,
             },
         );
+        if is_new && self.local {
+            self.sessions.track_local(session, timeout_ms, cx.now_ms);
+            self.reconnected(conn, session, true, fx);
+            return;
+        }
         if is_new {
-            let ask = Ask {
-                session,
-                xid: 0,
-                op: OpCode::CREATE_SESSION,
-                body: &timeout_ms.to_be_bytes(),
-            };
-            match &mut self.side {
-                Side::Leader(_) => self.submit(cx, Origin::Here, ask, fx),
-                Side::Learner(_) => fx.up.push(forwarded(ask)),
-            }
+            self.begin_session(cx, session, &timeout_ms.to_be_bytes(), fx);
             self.by_session.insert(session, conn);
+            return;
+        }
+        if let Some(known) = self.sessions.get(session).filter(|s| s.is_local()) {
+            self.sessions.touch_with(&known, timeout_ms, cx.now_ms);
+            self.reconnected(conn, session, true, fx);
             return;
         }
         match &mut self.side {
@@ -395,6 +453,10 @@ impl Serving {
     }
 
     fn touch(&mut self, session: SessionId, timeout_ms: i32, now_ms: i64) {
+        if let Some(known) = self.sessions.get(session).filter(|s| s.is_local()) {
+            self.sessions.touch(&known, now_ms);
+            return;
+        }
         match &mut self.side {
             Side::Leader(_) => {
                 if let Some(session) = self.sessions.get(session) {
@@ -412,7 +474,16 @@ impl Serving {
 
     /// A request becomes a transaction, whatever comes of it.
     fn submit(&mut self, cx: &Context<'_>, origin: Origin, ask: Ask<'_>, fx: &mut Effects) {
-        let session_error = self.session_error(origin, &ask);
+        let (session_error, ephemeral_error) = self.session_error(origin, &ask);
+        if ask.op == OpCode::CREATE_SESSION {
+            // Who asks behind it finds it, and it is whose it was.
+            let timeout_ms = ask
+                .body
+                .first_chunk()
+                .copied()
+                .map_or(0, i32::from_be_bytes);
+            self.sessions.track(ask.session, timeout_ms, cx.now_ms);
+        }
         let Ask {
             session, xid, op, ..
         } = ask;
@@ -445,6 +516,7 @@ impl Serving {
             rules: cx.rules,
             session,
             session_error,
+            ephemeral_error,
             ids: &self.operator,
             zxid: zxid.0,
             time: cx.wall_ms,
@@ -458,25 +530,35 @@ impl Serving {
         });
     }
 
-    fn session_error(&mut self, origin: Origin, ask: &Ask<'_>) -> Option<ErrorCode> {
+    /// What is wrong with a session, and what with it as the owner of an ephemeral.
+    fn session_error(
+        &mut self,
+        origin: Origin,
+        ask: &Ask<'_>,
+    ) -> (Option<ErrorCode>, Option<ErrorCode>) {
         let Ask {
             session, xid, op, ..
         } = *ask;
         // What the leader itself decides needs no leave, and a session that begins is not known yet.
         if op == OpCode::CREATE_SESSION || (op == OpCode::CLOSE_SESSION && xid == 0) {
-            return None;
+            return (None, None);
         }
         let Side::Leader(leader) = &mut self.side else {
-            return None;
+            return (None, None);
         };
-        match self.sessions.get(session) {
-            None => Some(ErrorCode::SESSION_EXPIRED),
-            Some(state) if state.is_closing() => Some(ErrorCode::SESSION_EXPIRED),
+        let expired = Some(ErrorCode::SESSION_EXPIRED);
+        let error = match self.sessions.get(session) {
+            None => {
+                let is_own = session.0.to_be_bytes()[0] == self.sessions.server();
+                return (expired.filter(|_| is_own || !self.local), expired);
+            }
+            Some(state) if state.is_closing() => expired,
             Some(_) => {
                 let owner = *leader.owners.entry(session).or_insert(origin);
                 (owner != origin).then_some(ErrorCode::SESSION_MOVED)
             }
-        }
+        };
+        (error, error)
     }
 
     /// True when the session lives; then whoever asks speaks for it from now on.
@@ -490,7 +572,8 @@ impl Serving {
         let Side::Leader(leader) = &mut self.side else {
             return false;
         };
-        let Some(state) = self.sessions.get(session).filter(|s| !s.is_closing()) else {
+        let known = self.sessions.get(session);
+        let Some(state) = known.filter(|s| !s.is_closing() && !s.is_local()) else {
             return false;
         };
         self.sessions.touch_with(&state, timeout_ms, now_ms);
@@ -550,14 +633,19 @@ impl Serving {
 
     /// Lets sessions end of which nobody has heard for long enough.
     pub fn expire(&mut self, cx: &Context<'_>, fx: &mut Effects) {
-        if matches!(self.side, Side::Learner(_)) {
-            return;
-        }
         let mut expired = Vec::new();
         self.sessions.expired(cx.now_ms, &mut expired);
         expired.sort_by_key(|s| s.id);
         for session in expired {
-            if session.begin_closing() {
+            if session.end_local() {
+                self.sessions.remove(session.id);
+                if let Some(conn) = self.by_session.get(&session.id).copied() {
+                    fx.closed.push(conn);
+                    self.disconnected(conn);
+                }
+            } else if matches!(self.side, Side::Learner(_)) {
+                self.sessions.keep(session, cx.now_ms);
+            } else if session.begin_closing() {
                 fx.expired.push(session.id);
                 let ask = Ask {
                     session: session.id,
@@ -731,7 +819,11 @@ impl Serving {
     fn drain(&mut self, cx: &Context<'_>, conn: ConnId, fx: &mut Effects) {
         while let Some(state) = self.conns.get_mut(&conn) {
             match state.queue.front() {
-                Some(Waiting::Read { .. } | Waiting::Sync { is_done: true, .. }) => {}
+                Some(
+                    Waiting::Read { .. }
+                    | Waiting::Sync { is_done: true, .. }
+                    | Waiting::CloseLocal { .. },
+                ) => {}
                 // Nothing was prepared yet in this epoch, or all of it is there.
                 Some(Waiting::Catch { up_to, .. })
                     if up_to.counter() == 0
@@ -750,19 +842,30 @@ impl Serving {
                     };
                     self.read(cx, conn, ask, fx);
                 }
-                Some(Waiting::Sync { xid, .. } | Waiting::Catch { xid, .. }) => fx.answers.push((
-                    conn,
-                    Answer::Reply {
-                        xid,
-                        zxid: cx.tree.last_zxid(),
-                        error: ErrorCode::OK,
-                        path: None,
-                        body: Vec::new(),
-                        epoch: self.epoch,
-                    },
-                )),
+                Some(Waiting::CloseLocal { xid }) => {
+                    fx.answers.push((conn, self.done(cx, xid)));
+                    self.sessions.remove(session);
+                    fx.closed.push(conn);
+                    self.disconnected(conn);
+                    return;
+                }
+                Some(Waiting::Sync { xid, .. } | Waiting::Catch { xid, .. }) => {
+                    fx.answers.push((conn, self.done(cx, xid)))
+                }
                 _ => {}
             }
+        }
+    }
+
+    /// The answer to what changes nothing.
+    fn done(&self, cx: &Context<'_>, xid: i32) -> Answer {
+        Answer::Reply {
+            xid,
+            zxid: cx.tree.last_zxid(),
+            error: ErrorCode::OK,
+            path: None,
+            body: Vec::new(),
+            epoch: self.epoch,
         }
     }
 

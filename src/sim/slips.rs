@@ -1,5 +1,5 @@
 //! What a server's driver can get wrong towards its clients, on purpose, one at a time: so it is shown that the
-//! checkers of what clients see notice. The mistakes of the core are in `zab::mistake`.
+//! checkers of what clients see notice. The mistakes of the core are in `zab::mistake`. Numbers are ZOOKEEPER tickets.
 
 use std::cell::Cell;
 
@@ -19,6 +19,8 @@ pub enum Slip {
     TouchesLost,
     /// A leader answers its own clients' sync at once.
     SyncIsARead,
+    /// A session ends as a local one while its upgrade is on the way (3471).
+    StaleUpgrade,
 }
 
 impl Slip {
@@ -30,6 +32,7 @@ impl Slip {
         Slip::SessionsForgotten,
         Slip::TouchesLost,
         Slip::SyncIsARead,
+        Slip::StaleUpgrade,
     ];
 }
 

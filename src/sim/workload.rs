@@ -8,7 +8,7 @@ use super::checkers::linearizability::{self, Call, Operation};
 use super::checkers::requests::Requests;
 use super::checkers::session_order::SessionOrder;
 use super::checkers::watches::{ClientWatches, Kind};
-use super::checkers::{Verdict, reads, violated};
+use super::checkers::{Verdict, ephemerals, reads, violated};
 use super::network::NodeIx;
 use super::requests;
 use super::rng::Rng;
@@ -249,6 +249,12 @@ impl Client {
                 .iter()
                 .any(|o| matches!(o.what, What::Close))
             {
+                if self.rng.chance(400) {
+                    // The end comes directly behind what may make the session known to all.
+                    let path = format!("/e{}-last", self.number);
+                    let body = requests::create(&path, b"", requests::EPHEMERAL);
+                    self.send(What::Ephemeral, OpCode::CREATE, body, now, acts);
+                }
                 self.send(What::Close, OpCode::CLOSE_SESSION, Vec::new(), now, acts);
             }
             return now + 500 * MS;
@@ -565,7 +571,11 @@ impl Client {
                 self.look_again = true;
             }
             What::Watches => self.rewatched(truth, zxid),
-            What::Probe | What::Close if error == ErrorCode::OK => self.is_done = true,
+            What::Close if error == ErrorCode::OK => {
+                self.is_done = true;
+                ephemerals::closed(truth, self.session)?;
+            }
+            What::Probe if error == ErrorCode::OK => self.is_done = true,
             What::Close => {
                 self.session = SessionId::NONE;
                 self.is_done = true;

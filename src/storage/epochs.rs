@@ -1,4 +1,6 @@
-//! acceptedEpoch and currentEpoch: a promise each, durable before it is given.
+//! What a member of an ensemble knows beside its history. acceptedEpoch and currentEpoch: a promise each, durable before
+//! it is given. And how much of its log was committed when it last noted that: a hint, for a server that restarts
+//! without a quorum.
 //!
 //! Two files of decimal text, as Java keeps them, in the directory of the state. They are apart
 //! from the stores because a peer promises an epoch before it has any history of it. Answers to
@@ -7,7 +9,7 @@
 use std::path::{Path, PathBuf};
 
 use super::error::{ADVICE_DAMAGED, StorageError};
-use super::small;
+use super::{mark, small};
 
 /// The two epochs of this server.
 #[derive(Debug)]
@@ -15,6 +17,7 @@ pub struct Epochs {
     dir: PathBuf,
     accepted: Option<i64>,
     current: Option<i64>,
+    committed: Option<i64>,
 }
 
 impl Epochs {
@@ -24,6 +27,7 @@ impl Epochs {
             dir: dir.to_path_buf(),
             accepted: read(&dir.join("acceptedEpoch"))?,
             current: read(&dir.join("currentEpoch"))?,
+            committed: mark::read_hint(&dir.join(COMMITTED)),
         };
         if let (Some(accepted), Some(current)) = (epochs.accepted, epochs.current)
             && current > accepted
@@ -46,6 +50,22 @@ impl Epochs {
         self.current
     }
 
+    /// So much was committed at least, if it was ever noted. What was committed once stays so.
+    pub fn committed(&self) -> Option<i64> {
+        self.committed
+    }
+
+    /// Not synced: losing it costs nothing. A server that has just started knows less than it did.
+    pub fn note_committed(&mut self, zxid: i64) {
+        if self.committed.unwrap_or(0) >= zxid {
+            return;
+        }
+        self.committed = Some(zxid);
+        if let Err(e) = mark::write_hint(&self.dir.join(COMMITTED), zxid) {
+            tracing::warn!("cannot note what is committed: {e}");
+        }
+    }
+
     /// Durable when it returns.
     pub fn set_accepted(&mut self, epoch: i64) -> Result<(), StorageError> {
         write(&self.dir.join("acceptedEpoch"), epoch)?;
@@ -60,6 +80,8 @@ impl Epochs {
         Ok(())
     }
 }
+
+const COMMITTED: &str = "commit-mark";
 
 fn read(path: &Path) -> Result<Option<i64>, StorageError> {
     let content = small::read(path).map_err(|e| StorageError::io("reading", path, e))?;
@@ -97,6 +119,21 @@ mod tests {
         epochs.set_current(6).unwrap();
         let again = Epochs::open(dir.path()).unwrap();
         assert_eq!((again.accepted(), again.current()), (Some(7), Some(6)));
+    }
+
+    #[test]
+    fn what_was_committed_is_a_hint_and_no_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut epochs = Epochs::open(dir.path()).unwrap();
+        assert_eq!(epochs.committed(), None);
+        epochs.note_committed(5);
+        epochs.note_committed(7);
+        let mut again = Epochs::open(dir.path()).unwrap();
+        again.note_committed(6);
+        assert_eq!(again.committed(), Some(7));
+        assert_eq!(Epochs::open(dir.path()).unwrap().committed(), Some(7));
+        std::fs::write(dir.path().join(COMMITTED), b"torn").unwrap();
+        assert_eq!(Epochs::open(dir.path()).unwrap().committed(), None);
     }
 
     #[test]

@@ -74,6 +74,21 @@ pub(super) fn write_purged(dir: &Path, zxid: i64) -> Result<(), StorageError> {
     write_durably(&dir.join("purge-mark"), zxid)
 }
 
+/// A mark that may be old, torn or missing.
+pub(super) fn read_hint(path: &Path) -> Option<i64> {
+    decode(&small::read(path).ok()??)
+}
+
+/// Overwritten in place, and not synced.
+pub(super) fn write_hint(path: &Path, zxid: i64) -> std::io::Result<()> {
+    let file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)?;
+    file.write_all_at(&encode(zxid), 0)
+}
+
 fn write_durably(path: &Path, zxid: i64) -> Result<(), StorageError> {
     small::replace(path, &encode(zxid)).map_err(|e| StorageError::io("writing", path, e))
 }

@@ -379,6 +379,10 @@ impl Tree {
         self.sessions.iter().map(|(id, timeout)| (*id, *timeout))
     }
 
+    pub fn session_count(&self) -> usize {
+        self.sessions.len()
+    }
+
     pub fn session_timeout(&self, session: SessionId) -> Option<i32> {
         self.sessions.get(&session).copied()
     }

@@ -10,7 +10,8 @@ mod word;
 
 pub use view::{
     ConfigView, ConnectionBucket, ConnectionSession, ConnectionView, EnsembleView, ExpiryBucket,
-    Gauges, ServerState, ServerView, StatusSource, WatchLine, WatchSummary, last_operation,
+    Gauges, GlobalSessions, ServerState, ServerView, StatusSource, WatchLine, WatchSummary,
+    last_operation,
 };
 pub use whitelist::Whitelist;
 pub use word::Word;

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 use std::ops::ControlFlow;
 
-use super::view::{ConnectionView, StatusSource, WatchLine};
+use super::view::{ConnectionView, GlobalSessions, StatusSource, WatchLine};
 use super::{ServerView, Word};
 use crate::admin::java_text::{Address, Date, Double};
 use crate::admin::metrics::Value;
@@ -216,9 +216,12 @@ fn config(source: &dyn StatusSource, out: &mut String) -> fmt::Result {
     writeln!(out, "electionPort={}", joined(&ensemble.election_ports))?;
     writeln!(out, "quorumPort={}", joined(&ensemble.quorum_ports))?;
     writeln!(out, "peerType={}", u8::from(ensemble.observer))?;
+    let Some(membership) = ensemble.membership else {
+        return Ok(());
+    };
     // With its blank: a tool looks for it.
     writeln!(out, "membership: ")?;
-    out.write_str(&ensemble.membership)
+    out.write_str(&membership)
 }
 
 fn dump(source: &dyn StatusSource, out: &mut String) -> fmt::Result {
@@ -244,7 +247,15 @@ fn dump(source: &dyn StatusSource, out: &mut String) -> fmt::Result {
         }
         None => "",
     };
-    sessions(global, source.session_buckets())?;
+    match source.global_sessions() {
+        GlobalSessions::Expiring(buckets) => sessions(global, buckets)?,
+        GlobalSessions::Known(known) => {
+            writeln!(out, "Global Sessions({}):", known.len())?;
+            for (session, timeout_ms) in known {
+                writeln!(out, "0x{session:x}\t{timeout_ms}ms")?;
+            }
+        }
+    }
 
     out.write_str("ephemeral nodes dump:\n")?;
     let ephemerals = source.ephemerals();

@@ -149,8 +149,11 @@ impl StatusSource for Fake {
         self.connections.iter().cloned().for_each(each);
     }
 
-    fn session_buckets(&self) -> Vec<ExpiryBucket> {
-        vec![
+    fn global_sessions(&self) -> GlobalSessions {
+        if self.state == Some(ServerState::Follower) {
+            return GlobalSessions::Known(vec![(-1, 4000), (0x100001d0f0a0000, 30_000)]);
+        }
+        GlobalSessions::Expiring(vec![
             ExpiryBucket {
                 expires_unix_ms: 1795235424000,
                 sessions: vec![],
@@ -159,7 +162,7 @@ impl StatusSource for Fake {
                 expires_unix_ms: 1795235426000,
                 sessions: vec![0x100001d0f0a0000, -1],
             },
-        ]
+        ])
     }
 
     fn local_session_buckets(&self) -> Option<Vec<ExpiryBucket>> {
@@ -387,7 +390,7 @@ fn conf() {
         election_ports: vec![3888, 3889],
         quorum_ports: vec![2888],
         observer: false,
-        membership: "server.1=h:2888:3888:participant;0.0.0.0:2181\nversion=0".to_owned(),
+        membership: Some("server.1=h:2888:3888:participant;0.0.0.0:2181\nversion=0".to_owned()),
     });
     assert_eq!(
         ask(&leader, Word::Conf),
@@ -415,6 +418,17 @@ fn dump() {
     assert_eq!(
         ask(&with_local, Word::Dump),
         format!("SessionTracker dump:\nLocal Session Sets (0)/(0):\nGlobal {SETS}{DUMP_END}")
+    );
+    let known = "Global Sessions(2):\n0xffffffffffffffff\t4000ms\n0x100001d0f0a0000\t30000ms\n";
+    let mut follower = fake(ServerState::Follower);
+    assert_eq!(
+        ask(&follower, Word::Dump),
+        format!("SessionTracker dump:\n{known}{DUMP_END}")
+    );
+    follower.local = Some(vec![]);
+    assert_eq!(
+        ask(&follower, Word::Dump),
+        format!("SessionTracker dump:\nLocal Session Sets (0)/(0):\n{known}{DUMP_END}")
     );
 }
 

@@ -31,9 +31,9 @@ pub trait StatusSource {
 
     /// The connections of the listener that was asked, the asking one included.
     fn connections(&self, each: &mut dyn FnMut(ConnectionView));
-    /// Sessions by the time at which they expire, ascending.
-    fn session_buckets(&self) -> Vec<ExpiryBucket>;
-    /// The same for local sessions, where those are enabled.
+    /// Those that the whole ensemble knows.
+    fn global_sessions(&self) -> GlobalSessions;
+    /// Local sessions by the time at which they expire, ascending, where there may be any.
     fn local_session_buckets(&self) -> Option<Vec<ExpiryBucket>> {
         None
     }
@@ -211,8 +211,18 @@ pub struct EnsembleView {
     pub election_ports: Vec<u16>,
     pub quorum_ports: Vec<u16>,
     pub observer: bool,
-    /// The configuration as it is stored: a line for each server, then `version=`, without a line end.
-    pub membership: String,
+    /// The configuration as it is stored: a line for each server, then `version=`, without a line end. Not shown by a
+    /// server that is read-only.
+    pub membership: Option<String>,
+}
+
+/// Sessions that the whole ensemble knows, as this server sees them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GlobalSessions {
+    /// They expire here: by the time at which they do, ascending.
+    Expiring(Vec<ExpiryBucket>),
+    /// They expire elsewhere: with their timeouts in milliseconds, ascending.
+    Known(Vec<(i64, i32)>),
 }
 
 /// Sessions that expire together.

@@ -30,11 +30,6 @@ const ABSENT: &[(&str, &str, &str)] = &[
     ),
     ("leaderServes", "yes", "the leader serves clients"),
     (
-        "readonlymode.enabled",
-        "false",
-        "a server without a leader serves nobody",
-    ),
-    (
         "multiAddress.reachabilityCheckEnabled",
         "true",
         "an address is tried by connecting to it",
@@ -50,11 +45,6 @@ const ABSENT: &[(&str, &str, &str)] = &[
         "observers connect to the leader, and nobody connects to a follower",
     ),
     ("syncEnabled", "true", "observers log what they learn"),
-    (
-        "localSessionsUpgradingEnabled",
-        "false",
-        "every session is known to the whole ensemble",
-    ),
     (
         "enableEagerACLCheck",
         "false",

@@ -294,10 +294,7 @@ fn every_key_of_ensembles_is_read_or_named() {
     {
         let is_named = release::is_absent_of_members(key.name);
         assert!(is_named || asked.contains(key.name), "{}", key.name);
-        // Switches are refused where they are on, and others missed where they differ from Java's default.
-        let is_switch = key.name.starts_with("localSessions");
-        let value = if is_switch { "true" } else { "1" };
-        let (errors, notices) = told_to_a_member(&format!("{}={value}", key.name));
+        let (errors, notices) = told_to_a_member(&format!("{}=1", key.name));
         let is_told = format!("{errors}{notices}").contains(&format!("./zoo.cfg:8: {}", key.name));
         assert!(is_told || !is_named, "{}: {errors} {notices}", key.name);
         // Alone it is as useless to Java.

@@ -1,7 +1,7 @@
 //! The pipeline of a member, with a driver and a leader that only remember what they were told.
 
 use super::*;
-use crate::ids::{Epoch, LinkId, SessionId, Zxid};
+use crate::ids::{Epoch, LinkId, Zxid};
 use crate::pipeline::Forward;
 use crate::pipeline::member::{LogJob, Quorum};
 use crate::pipeline::recovery::Restoring;
@@ -12,8 +12,8 @@ use crate::storage::{self, Log, StorageConfig};
 use crate::zab::Txn;
 
 #[derive(Default)]
-struct Told {
-    proposed: Mutex<Vec<Txn>>,
+pub(super) struct Told {
+    pub(super) proposed: Mutex<Vec<Txn>>,
     durable: Mutex<Vec<i64>>,
     before: Mutex<Vec<LogJob>>,
 }
@@ -32,12 +32,12 @@ impl Quorum for Told {
 }
 
 /// Session, cxid, operation, record.
-type Request = (SessionId, i32, OpCode, Vec<u8>);
+pub(super) type Request = (SessionId, i32, OpCode, Vec<u8>);
 
 #[derive(Default)]
-struct Upstream {
-    requests: Mutex<Vec<Request>>,
-    revalidations: Mutex<Vec<(SessionId, i32)>>,
+pub(super) struct Upstream {
+    pub(super) requests: Mutex<Vec<Request>>,
+    pub(super) revalidations: Mutex<Vec<(SessionId, i32)>>,
 }
 
 impl Forward for Upstream {
@@ -58,10 +58,10 @@ impl Forward for Upstream {
     }
 }
 
-struct Server {
-    rig: Rig,
-    told: Arc<Told>,
-    upstream: Arc<Upstream>,
+pub(super) struct Server {
+    pub(super) rig: Rig,
+    pub(super) told: Arc<Told>,
+    pub(super) upstream: Arc<Upstream>,
     log: Option<Log>,
     _state: storage::State,
     _dir: tempfile::TempDir,
@@ -69,6 +69,10 @@ struct Server {
 
 impl Server {
     fn new() -> Server {
+        Server::of(settings())
+    }
+
+    pub(super) fn of(settings: Settings) -> Server {
         let dir = tempfile::tempdir().unwrap();
         let config = StorageConfig {
             warm_log: false,
@@ -77,7 +81,7 @@ impl Server {
         };
         let store = storage::open(&config, &mut Restoring::new(true, false)).unwrap();
         let (log, state) = store.split();
-        let rig = Rig::new();
+        let rig = Rig::of(settings);
         let told = Arc::<Told>::default();
         let upstream = Arc::<Upstream>::default();
         rig.pipeline
@@ -104,17 +108,17 @@ impl Server {
         server
     }
 
-    fn pipeline(&self) -> &Pipeline {
+    pub(super) fn pipeline(&self) -> &Pipeline {
         &self.rig.pipeline
     }
 
     /// A turn of the log's thread.
-    fn write(&mut self) {
+    pub(super) fn write(&mut self) {
         self.rig.pipeline.write_all(&mut self.log);
     }
 
     /// The leader's prep, proposed, logged and committed. Gives the proposals.
-    fn commit(&mut self) -> Vec<Txn> {
+    pub(super) fn commit(&mut self) -> Vec<Txn> {
         self.write();
         let txns = std::mem::take(&mut *self.told.proposed.lock());
         if let Some(last) = txns.last() {
@@ -124,18 +128,18 @@ impl Server {
     }
 
     /// What a leader committed, here.
-    fn follow(&mut self, txns: &[Txn]) {
+    pub(super) fn follow(&mut self, txns: &[Txn]) {
         self.pipeline().append(txns);
         self.write();
         self.deliver(txns.last().unwrap());
     }
 
-    fn deliver(&self, up_to: &Txn) {
+    pub(super) fn deliver(&self, up_to: &Txn) {
         self.pipeline().deliver(up_to.zxid).unwrap();
     }
 
     /// Everything that the learner sent, as it comes to the leader.
-    fn pass_on(&self, link: LinkId, leader: &Server) {
+    pub(super) fn pass_on(&self, link: LinkId, leader: &Server) {
         for (session, cxid, op, body) in std::mem::take(&mut *self.upstream.requests.lock()) {
             let request = forwarded(session, cxid, op, &body);
             leader.pipeline().remote_request(link, &request, &[]);
@@ -143,7 +147,12 @@ impl Server {
     }
 }
 
-fn forwarded(session: SessionId, cxid: i32, op: OpCode, body: &[u8]) -> ForwardedRequest {
+pub(super) fn forwarded(
+    session: SessionId,
+    cxid: i32,
+    op: OpCode,
+    body: &[u8],
+) -> ForwardedRequest {
     ForwardedRequest {
         session_id: session.0,
         cxid,
@@ -152,7 +161,7 @@ fn forwarded(session: SessionId, cxid: i32, op: OpCode, body: &[u8]) -> Forwarde
     }
 }
 
-const LINK: LinkId = LinkId(7);
+pub(super) const LINK: LinkId = LinkId(7);
 
 /// A client of the learner, whose session exists on both.
 fn client_of(learner: &mut Server, leader: &mut Server) -> Peer {
@@ -167,7 +176,7 @@ fn client_of(learner: &mut Server, leader: &mut Server) -> Peer {
     peer
 }
 
-fn sync(xid: i32) -> Vec<u8> {
+pub(super) fn sync(xid: i32) -> Vec<u8> {
     let record = SyncRequest {
         path: Text::from("/"),
     };
@@ -180,14 +189,14 @@ fn create_as(leader: &Server, link: LinkId, session: SessionId, cxid: i32, path:
     leader.pipeline().remote_request(link, &request, &[]);
 }
 
-fn has_ended(peer: &Peer) -> bool {
+pub(super) fn has_ended(peer: &Peer) -> bool {
     peer.client.flush();
     let next = peer.client.next(Waker::noop(), false);
     matches!(next, Next::Close | Next::AwaitEnd)
 }
 
 /// The error of a transaction, or 0.
-fn error_of(txn: &Txn) -> i32 {
+pub(super) fn error_of(txn: &Txn) -> i32 {
     let op = i32::from_be_bytes(*txn.bytes[28..].first_chunk().unwrap());
     if op == OpCode::ERROR.0 {
         i32::from_be_bytes(*txn.bytes[32..].first_chunk().unwrap())
@@ -440,19 +449,7 @@ fn a_client_that_comes_back_waits_for_the_leaders_word() {
     let (mut leader, mut learner) = (Server::leader(), Server::learner());
     let old = client_of(&mut learner, &mut leader);
     let id = old.client.session().unwrap().id;
-    let resume = framed(|out| {
-        put(
-            out,
-            &ConnectRequest {
-                protocol_version: 0,
-                last_zxid_seen: 0,
-                time_out: 5000,
-                session_id: id.0,
-                passwd: Buffer::from(&crate::session::password::password(id)),
-                read_only: Trailing(Some(false)),
-            },
-        );
-    });
+    let resume = greeting(id, 5000, false);
     let (valid, refused) = (learner.rig.peer(), learner.rig.peer());
     learner.rig.send(&valid, &resume);
     learner.rig.send(&refused, &resume);

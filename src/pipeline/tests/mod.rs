@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod disk;
+mod local;
 mod member;
 mod order;
+mod read_only;
 
 use std::io;
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use super::client::{Client, Next, Phase, Sink};
 use super::prep::Group;
 use super::{Pipeline, Settings};
 use crate::auth::{AuthSettings, Providers};
+use crate::ids::SessionId;
 use crate::ops::{Rules, put};
 use crate::proto::client::{
     ConnectRequest, CreateRequest, DeleteRequest, ExistsRequest, GetDataRequest, ReplyHeader,
@@ -48,6 +51,10 @@ struct Peer {
 }
 
 pub(super) fn pipeline_of(tree: Tree) -> (Arc<Pipeline>, Pending) {
+    pipeline_with(tree, settings())
+}
+
+fn pipeline_with(tree: Tree, settings: Settings) -> (Arc<Pipeline>, Pending) {
     let rules = Rules {
         providers: Providers::new(AuthSettings::default()).unwrap(),
         extended_types: true,
@@ -55,7 +62,11 @@ pub(super) fn pipeline_of(tree: Tree) -> (Arc<Pipeline>, Pending) {
         close_session_lists_paths: true,
         reconfig_enabled: false,
     };
-    let settings = Settings {
+    Pipeline::new(tree, rules, settings)
+}
+
+fn settings() -> Settings {
+    Settings {
         session_id_byte: 0x5e,
         tick_ms: 1000,
         session_timeout_ms_min: 2000,
@@ -72,13 +83,18 @@ pub(super) fn pipeline_of(tree: Tree) -> (Arc<Pipeline>, Pending) {
         large_request_bytes_max: usize::MAX,
         request_throttle: None,
         connection_throttle: None,
-    };
-    Pipeline::new(tree, rules, settings)
+        local_sessions: false,
+        local_session_upgrades: false,
+    }
 }
 
 impl Rig {
     fn new() -> Rig {
-        let (pipeline, _checkpoints) = pipeline_of(Tree::new(true));
+        Rig::of(settings())
+    }
+
+    fn of(settings: Settings) -> Rig {
+        let (pipeline, _checkpoints) = pipeline_with(Tree::new(true), settings);
         Rig { pipeline }
     }
 
@@ -147,16 +163,21 @@ fn framed(fill: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
 }
 
 fn connect() -> Vec<u8> {
+    greeting(SessionId::NONE, 4000, false)
+}
+
+/// A handshake with the right password.
+fn greeting(session: SessionId, time_out: i32, read_only: bool) -> Vec<u8> {
     framed(|out| {
         put(
             out,
             &ConnectRequest {
                 protocol_version: 0,
                 last_zxid_seen: 0,
-                time_out: 4000,
-                session_id: 0,
-                passwd: Buffer::from(&[0; 16]),
-                read_only: Trailing(Some(false)),
+                time_out,
+                session_id: session.0,
+                passwd: Buffer::from(&crate::session::password::password(session)),
+                read_only: Trailing(Some(read_only)),
             },
         );
     })

@@ -9,6 +9,7 @@ mod config_files;
 mod disk;
 mod links;
 mod long;
+mod read_only;
 mod receive;
 mod start;
 mod status;
@@ -49,6 +50,8 @@ pub struct MemberSettings {
     pub link_limits: LinkLimits,
     /// Of the members that clients may ask for.
     pub change_limits: Limits,
+    /// After this long without a leader those may read who ask for no more; `None`: never.
+    pub read_only_after: Option<Duration>,
 }
 
 /// What is on disk, and what a snapshot from a leader replaces.
@@ -99,6 +102,8 @@ struct Core {
     dialing: Option<tokio::task::AbortHandle>,
     /// When the timer's task will look again.
     wake_at: Option<Timestamp>,
+    /// Waits to serve those who only read, while there is no leader.
+    secluding: Option<tokio::task::AbortHandle>,
     /// Whoever writes the log asks whether it may.
     proposing: bool,
     accepted: bool,
@@ -113,6 +118,7 @@ enum Later {
     Upward(LinkId, QuorumPacket),
     Became(Status),
     Serve(Epoch, Option<LinkId>),
+    ServeReadOnly,
     Configure,
 }
 
@@ -212,6 +218,7 @@ impl Member {
                 self.pipeline.learn(epoch);
             }
             Later::Configure => self.move_client_port(),
+            Later::ServeReadOnly => self.serve_read_only(),
         }
     }
 
@@ -285,6 +292,7 @@ impl Member {
             Output::Became(status) => {
                 core.leading_since = (status == Status::Leading).then(Instant::now);
                 self.change_role(core, status);
+                self.seclude(core, status);
                 core.later.push_back(Later::Became(status));
             }
             Output::Serve { epoch, upstream } => {

@@ -21,7 +21,7 @@ use crate::server::ServerError;
 use crate::server::client_port::ClientPort;
 use crate::storage::snapshot::Limits;
 use crate::storage::{Epochs, LogHandle};
-use crate::zab::{Durable, Input, LogShape, Peer, PeerConfig, Timestamp};
+use crate::zab::{Durable, Input, LogShape, Peer, PeerConfig, Status, Timestamp};
 
 /// How long an election listens for better votes once it has a quorum.
 const FINALIZE_WAIT_MS: u64 = 200;
@@ -119,6 +119,7 @@ impl Member {
                 standalone_enabled: config.standalone_enabled,
                 multiple_addresses: config.ensemble.multiple_addresses,
             },
+            read_only_after: super::read_only::grace(config),
         };
         let limits = Limits {
             field_bytes_max: field_bytes_max(config),
@@ -144,6 +145,7 @@ impl Member {
                 accepted: false,
                 has_log_jobs: false,
                 leading_since: None,
+                secluding: None,
             }),
             later: Mutex::new(()),
             election,
@@ -184,6 +186,7 @@ impl Member {
                 member.input(Input::Notification(from, notification));
             }
         });
+        self.seclude(&mut self.core.lock(), Status::Looking);
         self.input(Input::Tick);
         self.runtime.spawn(self.clone().run_timer());
     }

@@ -57,7 +57,7 @@ impl Member {
             election_ports: addresses.iter().map(|a| a.election_port).collect(),
             quorum_ports: addresses.iter().map(|a| a.quorum_port).collect(),
             observer: own.is_some_and(|own| own.role == Role::Observer),
-            membership: committed.to_string(),
+            membership: Some(committed.to_string()),
         }
     }
 }

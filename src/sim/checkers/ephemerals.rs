@@ -36,6 +36,18 @@ pub fn committed(truth: &Truth) -> Verdict {
     Ok(())
 }
 
+/// A client is told that its session has ended.
+pub fn closed(truth: &Truth, session: SessionId) -> Verdict {
+    let left = truth.tree.ephemerals_of(session).count();
+    if left > 0 || truth.tree.session_timeout(session).is_some() {
+        return violated(
+            NAME,
+            format!("session {session} was said to have ended, and lives on with {left} nodes"),
+        );
+    }
+    Ok(())
+}
+
 /// The leader lets a session expire. Servers may differ by what was on its way to the leader.
 pub fn expires(
     session: SessionId,

@@ -116,7 +116,7 @@ impl World {
         epoch: crate::ids::Epoch,
         upstream: Option<LinkId>,
     ) {
-        let tick_ms = self.scenario.tick_ms as i32;
+        let (tick_ms, local) = (self.scenario.tick_ms as i32, self.scenario.local_sessions);
         let server = &mut self.servers[node];
         let now_ms = server.clock_ms(self.now) as i64;
         let Some(process) = &mut server.process else {
@@ -129,7 +129,7 @@ impl World {
             leads.then_some(counter_end),
             epoch,
             server.id,
-            tick_ms,
+            (tick_ms, local),
             &process.tree,
             now_ms,
         ));
