@@ -205,12 +205,26 @@ class Server:
             file.write(f"{self.sid}\n")
 
     def replace(self, kind, keep_data=False):
-        """Another implementation takes the place of the stopped server."""
+        """Another implementation takes the place of the stopped server: without data, or with those of the one before."""
         assert self.process is None, f"{self} runs"
+        before, self.kind = self.kind, kind
         if not keep_data:
             shutil.rmtree(self.data)
-        self.kind = kind
+        elif before == "ferrokeeper" and kind != before:
+            # A directory of its own for each Java server: what the one before has left is older.
+            exported = os.path.join(self.directory, f"data{self.runs}")
+            self.ferrokeeper("export", self.config, exported)
+            self.data = exported
         self.configure()
+        if keep_data and kind == "ferrokeeper" and kind != before:
+            self.ferrokeeper("import", self.config)
+
+    def ferrokeeper(self, *arguments):
+        """Runs one of the binary's commands."""
+        done = subprocess.run(
+            [os.environ["FERROKEEPER"], *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        if done.returncode != 0 or done.stderr:
+            raise Failed(f"{self}: {arguments[0]} ends with status {done.returncode}: {done.stdout}{done.stderr}")
 
     def take_over(self, kind):
         """Another implementation starts with the configuration that the stopped one left; data are the ensemble's."""

@@ -466,6 +466,8 @@ class Visitor(Client):
         self.closed, self.left = [], 0
 
     def step(self):
+        # All the steps of a scenario may take longer than the session lasts that this client has for itself.
+        self.session.ping()
         guest = Session(self.load.ports, 1500, first=self.random.randrange(99))
         # The session's own end is no loss here: while servers are away a short one may well expire.
         try:

@@ -37,7 +37,8 @@ class Ensemble:
     """A running cluster with its load, for one scenario."""
 
     def __init__(self, directory, options, servers, observers, settings):
-        kinds = [options.servers[i % len(options.servers)] for i in range(servers)]
+        count = max(servers, len(options.servers))
+        kinds = [options.servers[i % len(options.servers)] for i in range(count)]
         self.next_kind = options.next
         self.cluster = Cluster(directory, kinds, [options.observer] * observers, settings)
         self.members = list(self.cluster)  # those that clients use
@@ -499,7 +500,7 @@ def migration(it):
 
 @scenario(servers=3)
 def migration_keeping_data(it):
-    """The same, and each new server takes over the data directory of the one before."""
+    """The same, and each new server takes over the data of the one before: `ferrokeeper import`, and `export` back."""
     rolling(it, keep_data=True)
 
 
