@@ -14,6 +14,7 @@ import time
 
 PATIENCE = 90  # seconds; only something broken lets a test wait that long
 KINDS = ("java-3.9", "java-3.8", "debian", "ferrokeeper")
+DEBIAN_JAR = "/usr/share/java/zookeeper.jar"
 SUPER_PASSWORD = "super:test"
 SUPER_DIGEST = "super:D/InIHSb7yEEbrWz8b9l71RjZJU="
 
@@ -146,7 +147,7 @@ class Server:
             return [os.environ["FERROKEEPER"], "server", self.config]
         if self.kind == "debian":
             # The package has no logging library of its own choice on this path: its servers are silent.
-            classpath = "/usr/share/java/zookeeper.jar"
+            classpath = DEBIAN_JAR
         else:
             classpath = os.environ["CLASSPATH_" + self.kind.replace("-", "_").replace(".", "_").upper()]
         return ["java", *self.cluster.jvm.split(), f"-Dlogback.configurationFile={self.cluster.logback}",

@@ -2,8 +2,11 @@
 # Ensembles of Ferrokeeper and of Java servers, alone and together, under load and under accidents.
 #
 #   ensemble/run.sh                      the scenarios of suite.txt
+#   ensemble/run.sh --long               those of long.txt: every role beside every release, takes about an hour
 #   ensemble/run.sh --help               scenarios by name, with any mix of implementations
 #   ensemble/run.sh failover --help      how long an ensemble is without a leader
+#
+# The kind `debian` is the package zookeeper's server (libzookeeper-java); its scenarios are left out where that is not installed.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/../lib/env.sh"
@@ -18,5 +21,6 @@ export CLASSPATH_JAVA_3_9 CLASSPATH_JAVA_3_8 FERROKEEPER WORK="$work"
 export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$here/../crash"
 program=scenarios.py
 if [ "${1:-}" = failover ]; then program=failover.py; shift
+elif [ "${1:-}" = --long ]; then shift; set -- --table "$here/long.txt" "$@"
 elif [ $# -eq 0 ]; then set -- --table "$here/suite.txt"; fi
 python3 "$here/$program" "$@"

@@ -19,7 +19,7 @@ import traceback
 import reconfig as members
 import trees
 from client import DATA_CHANGED, SET, NoServer, Session, SessionLost, Unknown, create_body, set_body
-from cluster import SUPER_PASSWORD, Cluster, Failed, KINDS, ask, eventually
+from cluster import DEBIAN_JAR, SUPER_PASSWORD, Cluster, Failed, KINDS, ask, eventually
 from history import Load
 from wire import CREATE2, Lost
 
@@ -695,6 +695,9 @@ def main():
                 raise SystemExit(f"no such kind of server: {kind}")
         if name not in SCENARIOS:
             raise SystemExit(f"no such scenario: {name}")
+        if "debian" in (*servers, observer_kind, next_kind) and not os.path.exists(DEBIAN_JAR):
+            print(f"left out: {name} ({', '.join(servers)}): there is no {DEBIAN_JAR}")
+            continue
         entry = argparse.Namespace(servers=servers, observer=observer_kind, next=next_kind, keep=options.keep)
         if run(name, entry, os.environ["WORK"]):
             passed += 1
