@@ -37,6 +37,7 @@ struct Arguments {
     /// Where the servers keep their files.
     #[arg(long)]
     directory: PathBuf,
+    /// A kind of server, or several kinds, separated by commas: an ensemble, whose first server leads.
     #[arg(long, default_value = "java")]
     left: String,
     #[arg(long, default_value = "ferrokeeper")]
@@ -78,6 +79,15 @@ struct Arguments {
     defects: bool,
 }
 
+impl Arguments {
+    fn fitting(&self, profile: &Profile) -> Profile {
+        match self.left.contains(',') {
+            true => profile.of_ensemble(),
+            false => *profile,
+        }
+    }
+}
+
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     if arguments.deliberate {
@@ -88,7 +98,7 @@ fn main() -> Result<()> {
     }
     if arguments.print {
         let name = arguments.config.as_deref().unwrap_or("plain");
-        let profile = Profile::named(name).context("no such configuration")?;
+        let profile = arguments.fitting(&Profile::named(name).context("no such configuration")?);
         print!("{}", generate::generate(arguments.seed, &profile).to_text());
         return Ok(());
     }
@@ -98,6 +108,7 @@ fn main() -> Result<()> {
     if let Some(file) = &arguments.replay {
         let script = Script::parse(&std::fs::read_to_string(file)?)?;
         let profile = Profile::named(&script.config).context("no such configuration")?;
+        let profile = arguments.fitting(&profile);
         let mut pair = Pair::start(&arguments, &profile)?;
         let played = pair.play(&script, PATIENT)?;
         if arguments.verbose {
@@ -222,9 +233,10 @@ struct Found {
 }
 
 fn compare_generated(arguments: &Arguments) -> Result<()> {
-    let chosen: Vec<&Profile> = PROFILES
+    let chosen: Vec<Profile> = PROFILES
         .iter()
         .filter(|p| arguments.config.as_ref().is_none_or(|c| c == p.name))
+        .map(|p| arguments.fitting(p))
         .collect();
     ensure!(!chosen.is_empty(), "no such configuration");
     let shares: u64 = chosen.iter().map(|p| p.share).sum();
@@ -234,7 +246,7 @@ fn compare_generated(arguments: &Arguments) -> Result<()> {
     let begin = Instant::now();
     for profile in chosen {
         let target = (arguments.ops * profile.share).div_ceil(shares);
-        let mut pair = Pair::start(arguments, profile)?;
+        let mut pair = Pair::start(arguments, &profile)?;
         let difference = fresh_difference(&mut pair)?;
         if let Some(d) = difference {
             failed += 1;
@@ -246,7 +258,7 @@ fn compare_generated(arguments: &Arguments) -> Result<()> {
         let mut seed = arguments.seed.wrapping_mul(1_000_003);
         while sent < target {
             seed += 1;
-            let script = generate::generate(seed, profile);
+            let script = generate::generate(seed, &profile);
             sent += script.requests() as u64;
             let played = pair.play(&script, PATIENT)?;
             coverage.add(&played.left);

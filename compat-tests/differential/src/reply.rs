@@ -335,7 +335,7 @@ impl<'a> Cursor<'a> {
         self.vector(|c| Some(c.buffer()??.to_vec()))?
     }
 
-    fn acl(&mut self) -> Option<String> {
+    pub fn acl(&mut self) -> Option<String> {
         let entries =
             self.vector(|c| Some(format!("{}:{}:{}", c.int()?, c.string()?, c.string()?)))?;
         Some(entries.map_or("null".into(), |mut entries| {

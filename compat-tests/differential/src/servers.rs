@@ -1,7 +1,7 @@
 //! The processes under comparison: a shell script starts each one, or each ensemble, this keeps it and ends it.
 
 use crate::admin::Admin;
-use crate::profile::{COMMON, JVMFLAGS, Profile};
+use crate::profile::{JVMFLAGS, Profile};
 use anyhow::{Context, Result, ensure};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -55,8 +55,7 @@ impl Server {
             .arg(&self.starter)
             .arg(&self.kind)
             .arg(&directory)
-            .args(COMMON)
-            .args(self.profile.lines)
+            .args(self.profile.lines())
             .env("JVMFLAGS", JVMFLAGS)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
