@@ -97,7 +97,8 @@ class Server:
         self.process = None
         self.paused = False
         self.runs = 0
-        self.excused_run = self.excused = 0  # digests that did not match while a snapshot was completed
+        # Digests that did not match while a snapshot was completed, and up to where remembered ones do not count.
+        self.excused_run = self.excused = self.forgotten = 0
         self.kind = kind
 
     def __str__(self):

@@ -10,15 +10,10 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/../lib/env.sh"
-: "${ZK_VERSION_38:=3.8.6}"
 command -v java > /dev/null || die "needs a java command"
-CLASSPATH_JAVA_3_9=$(java_classpath "$ZK_VERSION")
-CLASSPATH_JAVA_3_8=$(java_classpath "$ZK_VERSION_38")
-# Releases leave the logging library to their packagers from 3.9.4 on; the older one's serves both.
-CLASSPATH_JAVA_3_9+=:$(tr : '\n' <<< "$CLASSPATH_JAVA_3_8" | grep '/logback-[^/]*\.jar$' | paste -sd :)
+ensemble_classpaths
 make_work
-export CLASSPATH_JAVA_3_9 CLASSPATH_JAVA_3_8 FERROKEEPER WORK="$work"
-export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$here/../crash"
+export WORK="$work" PYTHONPATH="$here/../crash"
 program=scenarios.py
 if [ "${1:-}" = failover ]; then program=failover.py; shift
 elif [ "${1:-}" = --long ]; then shift; set -- --table "$here/long.txt" "$@"

@@ -7,29 +7,21 @@ use crate::proto::quorum::{PacketKind, QuorumPacket};
 
 use super::follower::activate;
 use super::learner::{next_committed, take, txn_of};
-use super::role::{Ctx, End, SyncAnswers, reconfig_of};
+use super::role::{Ctx, End, reconfig_of};
 use super::{Output, Txn};
 
 #[derive(Debug)]
 pub(super) struct Observer {
     epoch: Epoch,
-    syncs: SyncAnswers,
 }
 
 impl Observer {
     pub(super) fn new(epoch: Epoch) -> Observer {
-        Observer {
-            epoch,
-            syncs: SyncAnswers::default(),
-        }
+        Observer { epoch }
     }
 
     pub(super) fn epoch(&self) -> Epoch {
         self.epoch
-    }
-
-    pub(super) fn persisted(&mut self, link: LinkId, ctx: &mut Ctx<'_>) {
-        self.syncs.release(link, ctx);
     }
 
     pub(super) fn packet(
@@ -56,7 +48,7 @@ impl Observer {
             }
             PacketKind::PING => ctx.out.push(Output::AnswerPing(link, Zxid(packet.zxid))),
             PacketKind::REVALIDATE => ctx.out.push(Output::Upward(link, packet)),
-            PacketKind::SYNC => self.syncs.take(link, packet, ctx),
+            PacketKind::SYNC => ctx.disk.upward(link, packet, ctx.out),
             PacketKind::NEWLEADER | PacketKind::UPTODATE => {
                 return End::look(format!("{} while serving", packet.kind));
             }

@@ -84,27 +84,6 @@ pub(super) fn membership(text: &[u8]) -> Option<Membership> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// Answers to sync requests on their way up: each waits until what was committed before it is delivered.
-#[derive(Debug, Default)]
-pub(super) struct SyncAnswers {
-    waiting: VecDeque<(Zxid, QuorumPacket)>,
-}
-
-impl SyncAnswers {
-    pub(super) fn take(&mut self, link: LinkId, packet: QuorumPacket, ctx: &mut Ctx<'_>) {
-        self.waiting.push_back((ctx.disk.committed(), packet));
-        self.release(link, ctx);
-    }
-
-    pub(super) fn release(&mut self, link: LinkId, ctx: &mut Ctx<'_>) {
-        let delivered = ctx.disk.delivered();
-        let is_due = |after: Zxid| after <= delivered || makes(Mistake::SyncOvertakes);
-        while let Some((_, packet)) = pop_if(&mut self.waiting, |(after, _)| is_due(*after)) {
-            ctx.out.push(Output::Upward(link, packet));
-        }
-    }
-}
-
 pub(super) fn pop_if<T>(queue: &mut VecDeque<T>, due: impl Fn(&T) -> bool) -> Option<T> {
     match queue.front() {
         Some(first) if due(first) => queue.pop_front(),

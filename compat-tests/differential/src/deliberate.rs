@@ -139,13 +139,18 @@ pub fn avoided(request: &Request) -> Option<&'static str> {
     ((creates || request.op == 5) && !well_formed).then_some("malformed-quota")
 }
 
-/// "undecodable-write"; a multi gets its zxid before it is decoded.
+/// "undecodable-write".
 pub fn stops_followers(request: &Request) -> bool {
     let frame = request.frame(0, 0);
     let mut c = Cursor { rest: &frame[12..] };
-    let decoded = match request.op {
-        1 | 15 | 19 => created(&mut c),
-        21 => created(&mut c).and_then(|()| c.long().map(drop)),
+    decoded(request.op, &mut c).is_none()
+}
+
+/// Reads the record of a write.
+fn decoded(op: i32, c: &mut Cursor<'_>) -> Option<()> {
+    match op {
+        1 | 15 | 19 => created(c),
+        21 => created(c).and_then(|()| c.long().map(drop)),
         2 => c.buffer().and_then(|_| c.int()).map(drop),
         5 => c
             .buffer()
@@ -160,9 +165,17 @@ pub fn stops_followers(request: &Request) -> bool {
         16 => (0..3)
             .try_for_each(|_| c.buffer().map(drop))
             .and_then(|()| c.long().map(drop)),
+        14 => loop {
+            let (op, done, _) = (c.int()?, c.boolean()?, c.int()?);
+            match op {
+                _ if done => return Some(()),
+                13 => c.buffer().and_then(|_| c.int()).map(drop)?,
+                1 | 2 | 5 | 15 | 19 | 21 => decoded(op, c)?,
+                _ => return None,
+            }
+        },
         _ => Some(()),
-    };
-    decoded.is_none()
+    }
 }
 
 /// The fields that every kind of create begins with.
