@@ -1,10 +1,13 @@
 #!/bin/bash
 # start-server.sh java|ferrokeeper DIR [zoo.cfg line ...]
 # Starts that server on a free port, prints the port, and ends the server when its own input ends.
+# With several kinds, separated by commas, it is an ensemble: see start-ensemble.py.
 set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+case $1 in *,*) exec python3 "$here/start-ensemble.py" "$@" ;; esac
 SERVER=$1 dir=$2
 shift 2
-source "$(dirname "${BASH_SOURCE[0]}")/../lib/env.sh"
+source "$here/../lib/env.sh"
 rm -rf "$dir"
 port=$(free_port)
 start_server "$dir" "$port" "$@" </dev/null

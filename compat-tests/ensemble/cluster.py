@@ -14,6 +14,7 @@ import time
 
 PATIENCE = 90  # seconds; only something broken lets a test wait that long
 KINDS = ("java-3.9", "java-3.8", "debian", "ferrokeeper")
+DEBIAN_JAR = "/usr/share/java/zookeeper.jar"
 SUPER_PASSWORD = "super:test"
 SUPER_DIGEST = "super:D/InIHSb7yEEbrWz8b9l71RjZJU="
 
@@ -96,7 +97,8 @@ class Server:
         self.process = None
         self.paused = False
         self.runs = 0
-        self.excused_run = self.excused = 0  # digests that did not match while a snapshot was completed
+        # Digests that did not match while a snapshot was completed, and up to where remembered ones do not count.
+        self.excused_run = self.excused = self.forgotten = 0
         self.kind = kind
 
     def __str__(self):
@@ -146,7 +148,7 @@ class Server:
             return [os.environ["FERROKEEPER"], "server", self.config]
         if self.kind == "debian":
             # The package has no logging library of its own choice on this path: its servers are silent.
-            classpath = "/usr/share/java/zookeeper.jar"
+            classpath = DEBIAN_JAR
         else:
             classpath = os.environ["CLASSPATH_" + self.kind.replace("-", "_").replace(".", "_").upper()]
         return ["java", *self.cluster.jvm.split(), f"-Dlogback.configurationFile={self.cluster.logback}",
@@ -205,12 +207,26 @@ class Server:
             file.write(f"{self.sid}\n")
 
     def replace(self, kind, keep_data=False):
-        """Another implementation takes the place of the stopped server."""
+        """Another implementation takes the place of the stopped server: without data, or with those of the one before."""
         assert self.process is None, f"{self} runs"
+        before, self.kind = self.kind, kind
         if not keep_data:
             shutil.rmtree(self.data)
-        self.kind = kind
+        elif before == "ferrokeeper" and kind != before:
+            # A directory of its own for each Java server: what the one before has left is older.
+            exported = os.path.join(self.directory, f"data{self.runs}")
+            self.ferrokeeper("export", self.config, exported)
+            self.data = exported
         self.configure()
+        if keep_data and kind == "ferrokeeper" and kind != before:
+            self.ferrokeeper("import", self.config)
+
+    def ferrokeeper(self, *arguments):
+        """Runs one of the binary's commands."""
+        done = subprocess.run(
+            [os.environ["FERROKEEPER"], *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        if done.returncode != 0 or done.stderr:
+            raise Failed(f"{self}: {arguments[0]} ends with status {done.returncode}: {done.stdout}{done.stderr}")
 
     def take_over(self, kind):
         """Another implementation starts with the configuration that the stopped one left; data are the ensemble's."""

@@ -2,23 +2,22 @@
 # Ensembles of Ferrokeeper and of Java servers, alone and together, under load and under accidents.
 #
 #   ensemble/run.sh                      the scenarios of suite.txt
+#   ensemble/run.sh --long               those of long.txt: every role beside every release, takes about an hour
 #   ensemble/run.sh --help               scenarios by name, with any mix of implementations
 #   ensemble/run.sh failover --help      how long an ensemble is without a leader
 #   ensemble/run.sh sessions --help      local sessions and read-only mode
+#
+# The kind `debian` is the package zookeeper's server (libzookeeper-java); its scenarios are left out where that is not installed.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/../lib/env.sh"
-: "${ZK_VERSION_38:=3.8.6}"
 command -v java > /dev/null || die "needs a java command"
-CLASSPATH_JAVA_3_9=$(java_classpath "$ZK_VERSION")
-CLASSPATH_JAVA_3_8=$(java_classpath "$ZK_VERSION_38")
-# Releases leave the logging library to their packagers from 3.9.4 on; the older one's serves both.
-CLASSPATH_JAVA_3_9+=:$(tr : '\n' <<< "$CLASSPATH_JAVA_3_8" | grep '/logback-[^/]*\.jar$' | paste -sd :)
+ensemble_classpaths
 make_work
-export CLASSPATH_JAVA_3_9 CLASSPATH_JAVA_3_8 FERROKEEPER WORK="$work"
-export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$here/../crash"
+export WORK="$work" PYTHONPATH="$here/../crash"
 program=scenarios.py
 if [ "${1:-}" = failover ]; then program=failover.py; shift
 elif [ "${1:-}" = sessions ]; then program=sessions.py; shift
+elif [ "${1:-}" = --long ]; then shift; set -- --table "$here/long.txt" "$@"
 elif [ $# -eq 0 ]; then set -- --table "$here/suite.txt"; fi
 python3 "$here/$program" "$@"

@@ -137,16 +137,24 @@ def compare_digests(cluster):
     """No server has seen a digest that was not its own, and where they remember the same moment they agree."""
     remembered = {}
     for server in cluster.running():
+        # 3.8.0 computes some of them wrongly, and says nothing of how it was brought up to date.
+        if server.kind == "debian":
+            continue
         mismatches = int(server.mntr().get("digest_mismatches_count", 0))
         # Excused are mismatches while a server catches up, that is, until the first comparison. A snapshot from the
         # leader may contain what follows it, and transactions that are applied for the second time then count as
         # mismatches. And Java 3.8 logs wrong digests with what it gets by DIFF, and reads them at the next start.
+        # For the same reasons what a Java server remembers of that time may be wrong.
         if server.excused_run != server.runs:
             server.excused_run = server.runs
-            server.excused = mismatches if server.runs > 1 or RECEIVED_SNAPSHOT.search(server.log()) else 0
+            caught_up = server.runs > 1 or RECEIVED_SNAPSHOT.search(server.log())
+            server.excused = mismatches if caught_up else 0
+            server.forgotten = server.zxid() if caught_up and server.kind != "ferrokeeper" else 0
         if mismatches > server.excused:
             raise Failed(f"{server} has seen {mismatches} digests that do not match its tree")
         for zxid, line in digests(server).items():
+            if int(zxid.rstrip(":"), 16) <= server.forgotten:
+                continue
             first, other = remembered.setdefault(zxid, (line, server))
             if line != first:
                 raise Failed(f"digests at {zxid}: {other}: {first}, {server}: {line}")

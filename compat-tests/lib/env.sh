@@ -44,6 +44,16 @@ POM
   cat "$dir/classpath"
 }
 
+# ensemble_classpaths: CLASSPATH_JAVA_3_9 and CLASSPATH_JAVA_3_8 for ensemble/cluster.py.
+: "${ZK_VERSION_38:=3.8.6}"
+ensemble_classpaths() {
+  CLASSPATH_JAVA_3_9=$(java_classpath "$ZK_VERSION")
+  CLASSPATH_JAVA_3_8=$(java_classpath "$ZK_VERSION_38")
+  # Releases leave the logging library to their packagers from 3.9.4 on; the older one's serves both.
+  CLASSPATH_JAVA_3_9+=:$(tr : '\n' <<< "$CLASSPATH_JAVA_3_8" | grep '/logback-[^/]*\.jar$' | paste -sd :)
+  export CLASSPATH_JAVA_3_9 CLASSPATH_JAVA_3_8 FERROKEEPER PYTHONDONTWRITEBYTECODE=1
+}
+
 # wait_ready PORT PID: returns once the server on PORT answers a session handshake's precondition (srvr), fails if PID ends.
 wait_ready() {
   local port=$1 pid=$2

@@ -363,6 +363,15 @@ thread_local! {
 }
 
 impl State {
+    /// The oldest sync has what it waited for. False if none waits.
+    pub(super) fn sync_done(&mut self) -> bool {
+        let oldest = self.queue.iter_mut().find_map(|waiting| match waiting {
+            Waiting::Sync { synced, .. } if !*synced => Some(synced),
+            _ => None,
+        });
+        oldest.map(|synced| *synced = true).is_some()
+    }
+
     pub(super) fn is_open(&self) -> bool {
         !self.dead && !self.finishing
     }

@@ -10,7 +10,7 @@ use super::client::{Client, State, Waiting, put_reply, reply_xid};
 use super::outbox::deliver;
 use super::prep::Group;
 use super::watchers::Firing;
-use crate::ids::SessionId;
+use crate::ids::{SessionId, Zxid};
 use crate::ops::{self, Applied, WatchTable};
 use crate::proto::client::{ErrorResponse, MultiHeader};
 use crate::proto::txn::TxnHeader;
@@ -29,6 +29,8 @@ impl Pipeline {
             let mut tree = self.tree.write();
             let mut watchers = self.watchers.lock();
             let mut firing = Firing::new(&mut watchers, &self.rules, &mut touched);
+            // Nobody comes to wait while the tree is locked.
+            let someone_catches_up = self.someone_catches_up();
             for txn in chunk {
                 let bytes = &group.bytes[txn.start..txn.end];
                 let (header, applied) = match ops::apply(&mut tree, bytes, &mut firing) {
@@ -56,6 +58,9 @@ impl Pipeline {
                 if let Some(client) = &txn.origin {
                     self.complete(client, &header, &applied, &tree, &mut firing, (now, now_ms));
                 }
+                if someone_catches_up {
+                    self.caught_up(Zxid(header.zxid), &tree, &mut firing);
+                }
             }
             let sent = firing.sent;
             let last = tree.last_zxid();
@@ -63,7 +68,6 @@ impl Pipeline {
             drop(tree);
             self.stats.sent(sent);
             self.prep.lock().pending.applied(last.0);
-            self.caught_up(last);
         }
         if group.is_prepared {
             self.completed(group.txns.len());

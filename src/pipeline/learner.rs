@@ -15,12 +15,13 @@ use super::client::{Client, Phase, State, Waiting};
 use super::frames::Batch;
 use super::role::Role;
 use super::routing::Locked;
-use super::watchers::Watchers;
+use super::watchers::{Firing, Watchers};
 use crate::auth::Id;
 use crate::ids::{SessionId, Zxid};
 use crate::proto::OpCode;
 use crate::proto::txn::TxnHeader;
 use crate::session::Session;
+use crate::tree::Tree;
 
 /// The way to the leader. Called under the tree's read lock and a client's: must only queue.
 pub trait Forward: Send + Sync {
@@ -191,11 +192,13 @@ impl Pipeline {
         }
     }
 
-    /// This much is applied.
-    pub(super) fn caught_up(&self, applied: Zxid) {
-        if self.role() != Role::Leading {
-            return;
-        }
+    pub(super) fn someone_catches_up(&self) -> bool {
+        self.role() == Role::Leading && !self.learning.lock().catching_up.is_empty()
+    }
+
+    /// This much is applied: who waits for no more is answered, before anything later is applied. A client may have sent
+    /// more behind its sync.
+    pub(super) fn caught_up(&self, applied: Zxid, tree: &Tree, firing: &mut Firing<'_>) {
         loop {
             let client = {
                 let mut learning = self.learning.lock();
@@ -205,9 +208,14 @@ impl Pipeline {
                 }
                 learning.catching_up.pop_front()
             };
-            if let Some((_, client)) = client {
-                self.answer_synced(&client);
+            let Some((_, client)) = client else { return };
+            let mut state = client.state();
+            state.sync_done();
+            if !std::mem::replace(&mut state.touched, true) {
+                firing.touched.push(client.clone());
             }
+            let watches = &mut firing.watchers.watches;
+            self.answer_waiting(&client, &mut state, tree, watches, &mut None);
         }
     }
 
@@ -222,12 +230,7 @@ impl Pipeline {
     fn answer_synced(&self, client: &Arc<Client>) {
         let tree = self.tree.read();
         let mut state = client.state();
-        let oldest = state.queue.iter_mut().find_map(|waiting| match waiting {
-            Waiting::Sync { synced, .. } if !*synced => Some(synced),
-            _ => None,
-        });
-        if let Some(synced) = oldest {
-            *synced = true;
+        if state.sync_done() {
             let mut watches = Locked(&self.watchers);
             self.answer_waiting(client, &mut state, &tree, &mut watches, &mut None);
         }

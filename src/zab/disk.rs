@@ -8,7 +8,10 @@ use std::collections::VecDeque;
 
 use crate::ids::{Epoch, LinkId, Zxid};
 
+use crate::proto::quorum::QuorumPacket;
+
 use super::mistake::{Mistake, makes};
+use super::role::pop_if;
 use super::{Durable, LogShape, Mark, Output, Txn, Write};
 
 #[derive(Debug)]
@@ -22,6 +25,8 @@ pub(super) struct Disk {
     /// Known to be committed; in the log.
     committed: Zxid,
     delivered: Zxid,
+    /// What goes up behind the delivery of its zxid, and before anything later is delivered.
+    upward: VecDeque<(Zxid, LinkId, QuorumPacket)>,
     may_have_lost_data: bool,
     /// What was put out and is not answered, in order.
     pending: VecDeque<Mark>,
@@ -43,6 +48,7 @@ impl Disk {
             durable: last,
             committed: durable.delivered,
             delivered: durable.delivered,
+            upward: VecDeque::new(),
             may_have_lost_data: durable.may_have_lost_data,
             pending: VecDeque::new(),
         }
@@ -168,10 +174,34 @@ impl Disk {
         if makes(Mistake::UncommittedDelivered) {
             to = self.durable;
         }
-        if to > self.delivered {
-            self.delivered = to;
-            out.push(Output::Deliver(to));
+        loop {
+            let next = self.upward.front().map(|(after, ..)| *after);
+            let stop = next.map_or(to, |after| after.min(to));
+            if stop > self.delivered {
+                self.delivered = stop;
+                out.push(Output::Deliver(stop));
+            }
+            let delivered = self.delivered;
+            let is_due = |(after, ..): &(Zxid, LinkId, QuorumPacket)| {
+                *after <= delivered || makes(Mistake::SyncOvertakes)
+            };
+            match pop_if(&mut self.upward, is_due) {
+                Some((_, link, packet)) => out.push(Output::Upward(link, packet)),
+                None => return,
+            }
         }
+    }
+
+    /// Passes the packet up between what is committed until now and what is committed later: who asked for a sync may have
+    /// asked for more behind it, and everything is answered in its order.
+    pub(super) fn upward(&mut self, link: LinkId, packet: QuorumPacket, out: &mut Vec<Output>) {
+        self.upward.push_back((self.committed, link, packet));
+        self.deliver(out);
+    }
+
+    /// The role is over, and nobody waits any more.
+    pub(super) fn forget_upward(&mut self) {
+        self.upward.clear();
     }
 
     pub(super) fn purge(&mut self, zxid: Zxid) {

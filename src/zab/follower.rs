@@ -10,23 +10,18 @@ use crate::proto::quorum::{PacketKind, QuorumPacket};
 
 use super::learner::{next_committed, take, txn_of};
 use super::mistake::{Mistake, makes};
-use super::role::{Ctx, End, SyncAnswers, pop_if, simple};
+use super::role::{Ctx, End, about_no_transaction, pop_if, simple};
 
 #[derive(Debug)]
 pub(super) struct Follower {
     epoch: Epoch,
     /// Proposals in the order of the log, durable or not.
     unacked: VecDeque<Zxid>,
-    syncs: SyncAnswers,
 }
 
 impl Follower {
     pub(super) fn new(epoch: Epoch, unacked: VecDeque<Zxid>) -> Follower {
-        Follower {
-            epoch,
-            unacked,
-            syncs: SyncAnswers::default(),
-        }
+        Follower { epoch, unacked }
     }
 
     pub(super) fn epoch(&self) -> Epoch {
@@ -42,7 +37,6 @@ impl Follower {
         while let Some(zxid) = pop_if(&mut self.unacked, |zxid| *zxid <= durable) {
             ctx.send(link, simple(PacketKind::ACK, zxid));
         }
-        self.syncs.release(link, ctx);
     }
 
     pub(super) fn packet(
@@ -65,29 +59,28 @@ impl Follower {
                 // One that was there already is acknowledged at once.
                 self.persisted(link, ctx);
             }
-            PacketKind::COMMIT => self.commit(Zxid(packet.zxid), link, ctx)?,
+            PacketKind::COMMIT => commit(Zxid(packet.zxid), ctx)?,
             PacketKind::COMMITANDACTIVATE => {
                 let zxid = Zxid(packet.zxid);
                 let activated = packet.designated_leader();
                 let (designated, _) = activated.map_err(|error| End::Look(error.to_string()))?;
-                self.commit(zxid, link, ctx)?;
+                commit(zxid, ctx)?;
                 let config = reconfig.take().filter(|(of, _)| *of == zxid);
                 let config = config.map(|(_, config)| config);
                 return activate(ServerId(designated), leader, config, ctx);
             }
-            _ => return self.syncs.packet(link, packet, ctx),
+            _ => return about_no_transaction(link, packet, ctx),
         }
         Ok(())
     }
+}
 
-    fn commit(&mut self, zxid: Zxid, link: LinkId, ctx: &mut Ctx<'_>) -> Result<(), End> {
-        let horizon = next_committed(ctx.disk.committed(), zxid, ctx).map_err(End::Look)?;
-        if let Some(committed) = horizon {
-            ctx.disk.commit(committed, ctx.out);
-            self.syncs.release(link, ctx);
-        }
-        Ok(())
+fn commit(zxid: Zxid, ctx: &mut Ctx<'_>) -> Result<(), End> {
+    let horizon = next_committed(ctx.disk.committed(), zxid, ctx).map_err(End::Look)?;
+    if let Some(committed) = horizon {
+        ctx.disk.commit(committed, ctx.out);
     }
+    Ok(())
 }
 
 /// A configuration is in force from now on. The role ends if it makes another server lead, or this one something else.

@@ -208,9 +208,6 @@ impl Learner {
             (Phase::Serving(Broadcast::Follower(follower)), Mark::Log(_)) => {
                 follower.persisted(link, ctx);
             }
-            (Phase::Serving(Broadcast::Observer(observer)), Mark::Log(_)) => {
-                observer.persisted(link, ctx);
-            }
             _ => {}
         }
         Ok(())

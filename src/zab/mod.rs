@@ -161,7 +161,7 @@ pub enum Output {
     Deliver(Zxid),
     /// For the server above. Leading: REQUEST, REVALIDATE and PING (touched sessions) of a learner. Learning, and only
     /// after [`Output::Serve`]: SYNC and REVALIDATE, the leader's answers. A SYNC comes behind the Deliver that it
-    /// waits for.
+    /// waits for, and before any that goes further.
     Upward(LinkId, QuorumPacket),
     /// Learning: answer with PING, this zxid and the touched sessions.
     AnswerPing(LinkId, Zxid),

@@ -8,28 +8,20 @@ use crate::proto::quorum::{PacketKind, QuorumPacket};
 use super::Txn;
 use super::follower::activate;
 use super::learner::{next_committed, take, txn_of};
-use super::role::{Ctx, End, SyncAnswers};
+use super::role::{Ctx, End, about_no_transaction};
 
 #[derive(Debug)]
 pub(super) struct Observer {
     epoch: Epoch,
-    syncs: SyncAnswers,
 }
 
 impl Observer {
     pub(super) fn new(epoch: Epoch) -> Observer {
-        Observer {
-            epoch,
-            syncs: SyncAnswers::default(),
-        }
+        Observer { epoch }
     }
 
     pub(super) fn epoch(&self) -> Epoch {
         self.epoch
-    }
-
-    pub(super) fn persisted(&mut self, link: LinkId, ctx: &mut Ctx<'_>) {
-        self.syncs.release(link, ctx);
     }
 
     pub(super) fn packet(
@@ -51,7 +43,7 @@ impl Observer {
                 inform(txn, self.epoch, ctx)?;
                 return activate(ServerId(designated), leader, config, ctx);
             }
-            _ => return self.syncs.packet(link, packet, ctx),
+            _ => return about_no_transaction(link, packet, ctx),
         }
         Ok(())
     }

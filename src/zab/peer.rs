@@ -299,6 +299,7 @@ impl Peer {
             Role::Learning(learner) => learner.close(out),
             _ => {}
         }
+        self.disk.forget_upward();
         self.status = Status::Looking;
         out.push(Output::Became(Status::Looking));
         self.election.pause();

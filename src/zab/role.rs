@@ -12,7 +12,6 @@ use crate::proto::txn::{SetDataTxn, TxnHeader};
 
 use super::configs::Configs;
 use super::disk::Disk;
-use super::mistake::{Mistake, makes};
 use super::{Output, PeerConfig, Timestamp, Txn};
 
 /// What outlives a role, lent to it for a step.
@@ -91,44 +90,22 @@ pub(super) fn membership(text: &[u8]) -> Option<Membership> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// Answers to sync requests on their way up: each waits until what was committed before it is delivered.
-#[derive(Debug, Default)]
-pub(super) struct SyncAnswers {
-    waiting: VecDeque<(Zxid, QuorumPacket)>,
-}
-
-impl SyncAnswers {
-    /// What a learner that serves does with a packet that is about no transaction.
-    pub(super) fn packet(
-        &mut self,
-        link: LinkId,
-        packet: QuorumPacket,
-        ctx: &mut Ctx<'_>,
-    ) -> Result<(), End> {
-        match packet.kind {
-            PacketKind::PING => ctx.out.push(Output::AnswerPing(link, Zxid(packet.zxid))),
-            PacketKind::REVALIDATE => ctx.out.push(Output::Upward(link, packet)),
-            PacketKind::SYNC => self.take(link, packet, ctx),
-            PacketKind::NEWLEADER | PacketKind::UPTODATE => {
-                return End::look(format!("{} while serving", packet.kind));
-            }
-            _ => {}
+/// What a learner that serves does with a packet that is about no transaction.
+pub(super) fn about_no_transaction(
+    link: LinkId,
+    packet: QuorumPacket,
+    ctx: &mut Ctx<'_>,
+) -> Result<(), End> {
+    match packet.kind {
+        PacketKind::PING => ctx.out.push(Output::AnswerPing(link, Zxid(packet.zxid))),
+        PacketKind::REVALIDATE => ctx.out.push(Output::Upward(link, packet)),
+        PacketKind::SYNC => ctx.disk.upward(link, packet, ctx.out),
+        PacketKind::NEWLEADER | PacketKind::UPTODATE => {
+            return End::look(format!("{} while serving", packet.kind));
         }
-        Ok(())
+        _ => {}
     }
-
-    fn take(&mut self, link: LinkId, packet: QuorumPacket, ctx: &mut Ctx<'_>) {
-        self.waiting.push_back((ctx.disk.committed(), packet));
-        self.release(link, ctx);
-    }
-
-    pub(super) fn release(&mut self, link: LinkId, ctx: &mut Ctx<'_>) {
-        let delivered = ctx.disk.delivered();
-        let is_due = |after: Zxid| after <= delivered || makes(Mistake::SyncOvertakes);
-        while let Some((_, packet)) = pop_if(&mut self.waiting, |(after, _)| is_due(*after)) {
-            ctx.out.push(Output::Upward(link, packet));
-        }
-    }
+    Ok(())
 }
 
 pub(super) fn pop_if<T>(queue: &mut VecDeque<T>, due: impl Fn(&T) -> bool) -> Option<T> {

@@ -8,7 +8,7 @@ use crate::reply::{Cursor, Header, View, header};
 use crate::request::{Field, Request, framed};
 use anyhow::{Context, Result, bail, ensure};
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub const RESERVED: [&str; 4] = ["/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"];
 const SUPER: &[u8] = b"super:test";
@@ -119,6 +119,22 @@ impl Admin {
         Ok(all)
     }
 
+    /// Waits until the server has applied that transaction.
+    pub fn await_zxid(&mut self, zxid: i64, patience: Duration) -> Result<()> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let replies = self.call(&[Request::new(11, vec![])])?;
+            if replies.iter().any(|(h, _)| h.zxid >= zxid) {
+                return Ok(());
+            }
+            ensure!(
+                Instant::now() < deadline,
+                "a member has not got {zxid:x} within {patience:?}"
+            );
+            std::thread::sleep(Duration::from_micros(300));
+        }
+    }
+
     /// A line for each node: data, stat and ACL.
     pub fn dump(&mut self, view: &mut View) -> Result<Vec<(String, String)>> {
         let paths = self.paths()?;
@@ -218,9 +234,10 @@ impl Admin {
                 ensure!(h.err == 0, "exists on a reserved node: {}", h.err);
                 let mut c = Cursor { rest: body };
                 (|| {
-                    let (_, mzxid, _, _) = (c.long()?, c.long()?, c.long()?, c.long()?);
+                    let (_, mzxid, _, _) = (c.long()?, counter(c.long()?), c.long()?, c.long()?);
                     let (version, cversion, aversion) = (c.int()?, c.int()?, c.int()?);
-                    let (_, _, children, pzxid) = (c.long()?, c.int()?, c.int()?, c.long()?);
+                    let (_, _, children) = (c.long()?, c.int()?, c.int()?);
+                    let pzxid = counter(c.long()?);
                     Some(Counters {
                         mzxid,
                         version,
@@ -235,8 +252,14 @@ impl Admin {
     }
 }
 
-/// Empties both trees and makes both servers equal in all that a script can see. Returns the common zxid.
-pub fn level(left: &mut Admin, right: &mut Admin) -> Result<i64> {
+/// Without its epoch: how often two ensembles have elected somebody is nothing that scripts see.
+fn counter(zxid: i64) -> i64 {
+    zxid & 0xffff_ffff
+}
+
+/// Empties both trees and makes both servers equal in all that a script can see. Returns their zxids, which differ in the
+/// epoch alone.
+pub fn level(left: &mut Admin, right: &mut Admin) -> Result<(i64, i64)> {
     let emptied = |admin: &mut Admin| {
         admin.wipe()?;
         admin.counters()
@@ -248,13 +271,10 @@ pub fn level(left: &mut Admin, right: &mut Admin) -> Result<i64> {
         |admin| admin.forward(&a, &b),
         |admin| admin.forward(&b, &a),
     )?;
-    let behind = (right.zxid - left.zxid).unsigned_abs() as usize;
+    let ahead = counter(right.zxid) - counter(left.zxid);
+    let behind = ahead.unsigned_abs() as usize;
     let nothing = Request::new(2, vec![Field::str("/nothing/here"), Field::Int(-1)]);
-    let lagging = if left.zxid < right.zxid {
-        &mut *left
-    } else {
-        &mut *right
-    };
+    let lagging = if ahead > 0 { &mut *left } else { &mut *right };
     lagging.call(&vec![nothing; behind])?;
     // The configuration's node stays as it is born until a script has changed it.
     let born = |c: &Counters| c.mzxid == 0 && c.aversion == -1 && c.pzxid == 0;
@@ -265,13 +285,13 @@ pub fn level(left: &mut Admin, right: &mut Admin) -> Result<i64> {
     };
     let (a, b) = both(left, right, touched, touched)?;
     ensure!(
-        left.zxid == right.zxid,
+        counter(left.zxid) == counter(right.zxid),
         "not level: zxid {:x} and {:x}",
         left.zxid,
         right.zxid
     );
     ensure!(a == b, "not level: {a:?} and {b:?}");
-    Ok(left.zxid)
+    Ok((left.zxid, right.zxid))
 }
 
 /// The same on both servers, at the same time.

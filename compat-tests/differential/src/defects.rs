@@ -34,7 +34,7 @@ pub fn run(starter: &Path, directory: &Path, kind: &str) -> Result<()> {
 }
 
 fn play(server: &mut Server, case: &Case) -> Result<()> {
-    let mut admin = Admin::open(server.address)?;
+    let mut admin = Admin::open(server.address())?;
     for (request, expected) in &case.requests {
         let answer = admin.call(std::slice::from_ref(request))?[0].0.err;
         ensure!(
@@ -43,10 +43,10 @@ fn play(server: &mut Server, case: &Case) -> Result<()> {
         );
         if answer == -6 {
             // An unknown operation ends the connection.
-            admin = Admin::open(server.address)?;
+            admin = Admin::open(server.address())?;
         }
     }
-    let mut another = Admin::open(server.address).context("no new session afterwards")?;
+    let mut another = Admin::open(server.address()).context("no new session afterwards")?;
     let probe = another.call(&[create("/probe", b""), delete("/probe")])?;
     ensure!(
         probe.iter().all(|(h, _)| h.err == 0),

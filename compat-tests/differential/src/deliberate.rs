@@ -3,6 +3,7 @@
 //! Most of it is what a client must not be able to do to a server. Such requests are not sent in the comparison
 //! (`avoided`); what Ferrokeeper does with them is asserted against Ferrokeeper alone (`--defects`).
 
+use crate::reply::Cursor;
 use crate::request::{Field, Request};
 
 pub struct Deliberate {
@@ -76,6 +77,12 @@ pub const LIST: &[Deliberate] = &[
                  request ends a write.",
     },
     Deliberate {
+        name: "undecodable-write",
+        reason: "a write whose record cannot be decoded makes a Java leader propose an error under a zxid that it has \
+                 used before, at which its Java followers stop; Ferrokeeper gives it a zxid of its own. Not sent to \
+                 ensembles.",
+    },
+    Deliberate {
         name: "half-built-multiread",
         reason: "a multiRead with a null path gets -5 from the Java server, followed by the results up to there; \
                  Ferrokeeper sends the header alone, as with every error. The body of that answer is not compared.",
@@ -130,6 +137,54 @@ pub fn avoided(request: &Request) -> Option<&'static str> {
         _ => false,
     };
     ((creates || request.op == 5) && !well_formed).then_some("malformed-quota")
+}
+
+/// "undecodable-write".
+pub fn stops_followers(request: &Request) -> bool {
+    let frame = request.frame(0, 0);
+    let mut c = Cursor { rest: &frame[12..] };
+    decoded(request.op, &mut c).is_none()
+}
+
+/// Reads the record of a write.
+fn decoded(op: i32, c: &mut Cursor<'_>) -> Option<()> {
+    match op {
+        1 | 15 | 19 => created(c),
+        21 => created(c).and_then(|()| c.long().map(drop)),
+        2 => c.buffer().and_then(|_| c.int()).map(drop),
+        5 => c
+            .buffer()
+            .and_then(|_| c.buffer())
+            .and_then(|_| c.int())
+            .map(drop),
+        7 => c
+            .buffer()
+            .and_then(|_| c.acl())
+            .and_then(|_| c.int())
+            .map(drop),
+        16 => (0..3)
+            .try_for_each(|_| c.buffer().map(drop))
+            .and_then(|()| c.long().map(drop)),
+        14 => loop {
+            let (op, done, _) = (c.int()?, c.boolean()?, c.int()?);
+            match op {
+                _ if done => return Some(()),
+                13 => c.buffer().and_then(|_| c.int()).map(drop)?,
+                1 | 2 | 5 | 15 | 19 | 21 => decoded(op, c)?,
+                _ => return None,
+            }
+        },
+        _ => Some(()),
+    }
+}
+
+/// The fields that every kind of create begins with.
+fn created(c: &mut Cursor<'_>) -> Option<()> {
+    c.buffer()
+        .and_then(|_| c.buffer())
+        .and_then(|_| c.acl())
+        .and_then(|_| c.int())
+        .map(drop)
 }
 
 fn is_quota_text(data: &[u8]) -> bool {

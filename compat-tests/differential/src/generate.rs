@@ -1,6 +1,6 @@
 //! A script from a seed: mostly sensible requests on few paths, so that they meet, and every kind of bad argument.
 
-use crate::deliberate::{Place, avoided, place};
+use crate::deliberate::{Place, avoided, place, stops_followers};
 use crate::profile::Profile;
 use crate::request::{Field, Request};
 use crate::rng::Rng;
@@ -396,7 +396,7 @@ impl Generator {
         let mut burst: Vec<Request> = Vec::new();
         while burst.len() < length {
             let request = self.request();
-            if avoided(&request).is_some() {
+            if avoided(&request).is_some() || self.profile.ensemble && stops_followers(&request) {
                 continue;
             }
             match place(&request) {

@@ -37,6 +37,7 @@ struct Arguments {
     /// Where the servers keep their files.
     #[arg(long)]
     directory: PathBuf,
+    /// A kind of server, or several kinds, separated by commas: an ensemble, whose first server leads.
     #[arg(long, default_value = "java")]
     left: String,
     #[arg(long, default_value = "ferrokeeper")]
@@ -78,6 +79,15 @@ struct Arguments {
     defects: bool,
 }
 
+impl Arguments {
+    fn fitting(&self, profile: &Profile) -> Profile {
+        match self.left.contains(',') {
+            true => profile.of_ensemble(),
+            false => *profile,
+        }
+    }
+}
+
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     if arguments.deliberate {
@@ -88,7 +98,7 @@ fn main() -> Result<()> {
     }
     if arguments.print {
         let name = arguments.config.as_deref().unwrap_or("plain");
-        let profile = Profile::named(name).context("no such configuration")?;
+        let profile = arguments.fitting(&Profile::named(name).context("no such configuration")?);
         print!("{}", generate::generate(arguments.seed, &profile).to_text());
         return Ok(());
     }
@@ -98,6 +108,7 @@ fn main() -> Result<()> {
     if let Some(file) = &arguments.replay {
         let script = Script::parse(&std::fs::read_to_string(file)?)?;
         let profile = Profile::named(&script.config).context("no such configuration")?;
+        let profile = arguments.fitting(&profile);
         let mut pair = Pair::start(&arguments, &profile)?;
         let played = pair.play(&script, PATIENT)?;
         if arguments.verbose {
@@ -129,6 +140,7 @@ struct Pair {
     left: Server,
     right: Server,
     ignored: Vec<String>,
+    played: u64,
 }
 
 struct Played {
@@ -153,12 +165,13 @@ impl Pair {
                 profile,
             )?,
             ignored: arguments.ignore.clone(),
+            played: 0,
         })
     }
 
     /// Brings the servers level, or starts them anew, and plays the script on both at the same time.
     fn play(&mut self, script: &Script, patience: Patience) -> Result<Played> {
-        let base = match self.level() {
+        let (left_base, right_base) = match self.level() {
             Ok(base) => base,
             Err(e) => {
                 eprintln!("starting both servers anew: {e:#}");
@@ -167,13 +180,16 @@ impl Pair {
                 self.level()?
             }
         };
-        let play = |server: &mut Server| {
-            let address = server.address;
-            Player::new(address, server.admin()?, base, patience).play(script)
+        // In an ensemble the clients of each script go to other members than those of the last.
+        self.played += 1;
+        let turn = self.played;
+        let play = |server: &mut Server, base| {
+            let addresses = server.addresses(turn);
+            Player::new(addresses, server.admins(), base, patience).play(script)
         };
         let (left, right) = std::thread::scope(|scope| {
-            let right = scope.spawn(|| play(&mut self.right));
-            (play(&mut self.left), right.join())
+            let right = scope.spawn(|| play(&mut self.right, right_base));
+            (play(&mut self.left, left_base), right.join())
         });
         let right = right.map_err(|_| anyhow::anyhow!("the right player panicked"))?;
         Ok(match (left, right) {
@@ -203,7 +219,8 @@ impl Pair {
         })
     }
 
-    fn level(&mut self) -> Result<i64> {
+    /// The zxids that the next script begins with.
+    fn level(&mut self) -> Result<(i64, i64)> {
         admin::level(self.left.admin()?, self.right.admin()?)
     }
 }
@@ -216,9 +233,10 @@ struct Found {
 }
 
 fn compare_generated(arguments: &Arguments) -> Result<()> {
-    let chosen: Vec<&Profile> = PROFILES
+    let chosen: Vec<Profile> = PROFILES
         .iter()
         .filter(|p| arguments.config.as_ref().is_none_or(|c| c == p.name))
+        .map(|p| arguments.fitting(p))
         .collect();
     ensure!(!chosen.is_empty(), "no such configuration");
     let shares: u64 = chosen.iter().map(|p| p.share).sum();
@@ -228,7 +246,7 @@ fn compare_generated(arguments: &Arguments) -> Result<()> {
     let begin = Instant::now();
     for profile in chosen {
         let target = (arguments.ops * profile.share).div_ceil(shares);
-        let mut pair = Pair::start(arguments, profile)?;
+        let mut pair = Pair::start(arguments, &profile)?;
         let difference = fresh_difference(&mut pair)?;
         if let Some(d) = difference {
             failed += 1;
@@ -240,7 +258,7 @@ fn compare_generated(arguments: &Arguments) -> Result<()> {
         let mut seed = arguments.seed.wrapping_mul(1_000_003);
         while sent < target {
             seed += 1;
-            let script = generate::generate(seed, profile);
+            let script = generate::generate(seed, &profile);
             sent += script.requests() as u64;
             let played = pair.play(&script, PATIENT)?;
             coverage.add(&played.left);
@@ -304,12 +322,11 @@ fn compare_generated(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// What a server promised of its tree with each transaction was so. Java's prep is known to promise wrongly in
-/// cases that only a test comes upon.
+/// What a server promised of its tree with each transaction was so.
 fn mismatches(pair: &Pair) -> Result<Option<Difference>> {
     for server in [&pair.left, &pair.right] {
         let count = server.digest_mismatches()?;
-        if count > 0 && server.kind != "java" {
+        if count > 0 && server.promises_rightly() {
             return Ok(Some(Difference {
                 signature: "digests of the tree differ from those in the transactions".to_owned(),
                 report: format!("  {count} times\n"),
@@ -327,8 +344,9 @@ fn fresh_difference(pair: &mut Pair) -> Result<Option<Difference>> {
     };
     let mut transcripts = Vec::new();
     for server in [&mut pair.left, &mut pair.right] {
-        let address = server.address;
-        transcripts.push(Player::new(address, server.admin()?, 0, PATIENT).play(&empty)?);
+        let addresses = server.addresses(0);
+        let epoch = server.admin()?.zxid & !0xffff_ffff;
+        transcripts.push(Player::new(addresses, server.admins(), epoch, PATIENT).play(&empty)?);
     }
     Ok(compare(&transcripts[0], &transcripts[1], &[]))
 }

@@ -3,6 +3,9 @@
 //! The clients act one after the other: a step's replies are awaited, then every connection is pinged, so that all
 //! notifications of the step have been received before the next one begins. What happens is therefore a function
 //! of the script and the server alone.
+//!
+//! In an ensemble each client stays with a member of its own. There a step ends when all members have applied what any of
+//! them has shown.
 
 use crate::admin::Admin;
 use crate::connection::{Connection, Incoming};
@@ -46,8 +49,11 @@ struct Client {
 }
 
 pub struct Player<'a> {
-    address: SocketAddr,
-    admin: &'a mut Admin,
+    /// The clients' servers, in turn.
+    addresses: Vec<SocketAddr>,
+    admins: &'a mut [Admin],
+    /// The greatest zxid that any answer has shown.
+    seen: i64,
     view: View,
     clients: Vec<Client>,
     patience: Patience,
@@ -58,14 +64,15 @@ pub struct Player<'a> {
 
 impl<'a> Player<'a> {
     pub fn new(
-        address: SocketAddr,
-        admin: &'a mut Admin,
+        addresses: Vec<SocketAddr>,
+        admins: &'a mut [Admin],
         zxid_base: i64,
         patience: Patience,
     ) -> Player<'a> {
         Player {
-            address,
-            admin,
+            addresses,
+            admins,
+            seen: zxid_base,
             view: View::new(zxid_base),
             clients: Vec::new(),
             patience,
@@ -78,14 +85,15 @@ impl<'a> Player<'a> {
         let count = script.steps.iter().map(|s| s.client + 1).max().unwrap_or(0);
         self.clients.resize_with(count, Client::default);
         let mut steps = Vec::new();
+        self.await_members()?;
         for step in &script.steps {
             self.step(step);
-            steps.push(self.finish_step());
+            steps.push(self.finish_step()?);
         }
         steps.push(self.dump()?);
         for client in 0..count {
             self.close_session(client);
-            steps.push(self.finish_step());
+            steps.push(self.finish_step()?);
         }
         steps.push(self.dump()?);
         Ok(Transcript { steps })
@@ -168,7 +176,8 @@ impl<'a> Player<'a> {
     }
 
     fn shake_hands(&mut self, client: usize, bytes: &[u8], cause: &str) {
-        let Ok(mut connection) = Connection::open(self.address) else {
+        let address = self.addresses[client % self.addresses.len()];
+        let Ok(mut connection) = Connection::open(address) else {
             return self.note(client, cause, "", "connection refused".into());
         };
         connection.send(bytes);
@@ -232,6 +241,7 @@ impl<'a> Player<'a> {
             self.note(client, &op_name(request.op), cause, raw(frame));
             return false;
         };
+        self.seen = self.seen.max(h.zxid);
         let (body, outcomes) = self.view.body(request, h.err, body);
         let text = format!("{} {body}", self.view.header(h))
             .trim_end()
@@ -294,8 +304,43 @@ impl<'a> Player<'a> {
         }
     }
 
+    /// Until all members have what any of them has shown.
+    fn await_members(&mut self) -> Result<()> {
+        if self.admins.len() > 1 {
+            for admin in self.admins.iter_mut() {
+                admin.await_zxid(self.seen, self.patience.reply)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The barrier, and the order of what has none.
-    fn finish_step(&mut self) -> Vec<Entry> {
+    fn finish_step(&mut self) -> Result<Vec<Entry>> {
+        if self.admins.len() > 1 {
+            // What each client's member has come to, a new session's transaction included; then all of it everywhere.
+            self.ping_all(false);
+            self.await_members()?;
+        }
+        self.ping_all(true);
+        // Stable: the order within a connection stays.
+        self.entries.sort_by_key(|e| e.client);
+        let closings = std::mem::take(&mut self.closings);
+        for run in self
+            .entries
+            .chunk_by_mut(|a, b| a.client == b.client && a.notification_zxid == b.notification_zxid)
+        {
+            if run[0]
+                .notification_zxid
+                .is_some_and(|z| closings.contains(&z))
+            {
+                run.sort_by(|a, b| a.text.cmp(&b.text));
+            }
+        }
+        Ok(std::mem::take(&mut self.entries))
+    }
+
+    /// Reads everything that was sent to the clients until now.
+    fn ping_all(&mut self, shown: bool) {
         let ping = Request::new(11, vec![]).frame(-2, 0);
         for client in &mut self.clients {
             if let Some(connection) = &mut client.connection {
@@ -310,8 +355,11 @@ impl<'a> Player<'a> {
                 match self.await_reply(client, &mut connection) {
                     Incoming::Frame(frame) => match header(&frame) {
                         Some((h, [])) if h.xid == -2 => {
-                            let text = self.view.header(h);
-                            self.note(client, "barrier", "", text);
+                            self.seen = self.seen.max(h.zxid);
+                            if shown {
+                                let text = self.view.header(h);
+                                self.note(client, "barrier", "", text);
+                            }
                             self.clients[client].connection = Some(connection);
                             break;
                         }
@@ -328,21 +376,6 @@ impl<'a> Player<'a> {
                 }
             }
         }
-        // Stable: the order within a connection stays.
-        self.entries.sort_by_key(|e| e.client);
-        let closings = std::mem::take(&mut self.closings);
-        for run in self
-            .entries
-            .chunk_by_mut(|a, b| a.client == b.client && a.notification_zxid == b.notification_zxid)
-        {
-            if run[0]
-                .notification_zxid
-                .is_some_and(|z| closings.contains(&z))
-            {
-                run.sort_by(|a, b| a.text.cmp(&b.text));
-            }
-        }
-        std::mem::take(&mut self.entries)
     }
 
     /// Every session is closed by its client, so that none expires while a later script runs.
@@ -367,8 +400,11 @@ impl<'a> Player<'a> {
     }
 
     fn dump(&mut self) -> Result<Vec<Entry>> {
-        for (cause, text) in self.admin.dump(&mut self.view)? {
-            self.note(0, "dump", &cause, text);
+        self.await_members()?;
+        for member in 0..self.admins.len() {
+            for (cause, text) in self.admins[member].dump(&mut self.view)? {
+                self.note(0, "dump", &cause, text);
+            }
         }
         Ok(std::mem::take(&mut self.entries))
     }

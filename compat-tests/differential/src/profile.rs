@@ -9,6 +9,8 @@ pub struct Profile {
     pub enforces_quota: bool,
     /// How many of a hundred operations run in it.
     pub share: u64,
+    /// Of several members: what would part them or stop them is not sent.
+    pub ensemble: bool,
 }
 
 /// No session may expire, and no container be cleaned up, at a moment that differs between two runs.
@@ -27,6 +29,7 @@ pub const PROFILES: &[Profile] = &[
         ],
         enforces_quota: false,
         share: 78,
+        ensemble: false,
     },
     Profile {
         name: "quota",
@@ -39,6 +42,7 @@ pub const PROFILES: &[Profile] = &[
         ],
         enforces_quota: true,
         share: 12,
+        ensemble: false,
     },
     Profile {
         name: "sha256",
@@ -49,10 +53,27 @@ pub const PROFILES: &[Profile] = &[
         ],
         enforces_quota: false,
         share: 10,
+        ensemble: false,
     },
 ];
 
+/// This would let scripts change who the members are.
+const RECONFIG: &str = "reconfigEnabled=true";
+
 impl Profile {
+    pub fn of_ensemble(self) -> Profile {
+        Profile {
+            ensemble: true,
+            ..self
+        }
+    }
+
+    pub fn lines(&self) -> impl Iterator<Item = &'static str> {
+        let ensemble = self.ensemble;
+        let all = COMMON.iter().chain(self.lines).copied();
+        all.filter(move |line| !ensemble || *line != RECONFIG)
+    }
+
     pub fn named(name: &str) -> Option<Profile> {
         PROFILES.iter().copied().find(|p| p.name == name)
     }

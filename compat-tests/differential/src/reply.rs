@@ -65,6 +65,10 @@ impl View {
 
     /// The time of a transaction: its value is not comparable, that it is always the same one is.
     fn time(&mut self, zxid: i64, time: i64) -> &'static str {
+        // Of no transaction: members write the node of the configuration by themselves, at times of their own.
+        if zxid & 0xffff_ffff == 0 && time != 0 {
+            return "its own";
+        }
         match (time, *self.time_of.entry(zxid).or_insert(time)) {
             (0, 0) => "zero",
             (a, b) if a == b => "ok",
@@ -150,7 +154,7 @@ impl View {
             1 => format!("path={}", c.string()?),
             15 | 19 | 21 => format!("path={} {}", c.string()?, self.stat(c)?),
             3 | 5 | 7 => self.stat(c)?,
-            4 | 16 => format!("data={} {}", c.data()?, self.stat(c)?),
+            4 | 16 => format!("data={} {}", without_ports(c.data()?), self.stat(c)?),
             6 => format!("acl={} {}", c.acl()?, self.stat(c)?),
             8 | 103 => format!("names={}", c.sorted_names()?),
             12 => format!("names={} {}", c.sorted_names()?, self.stat(c)?),
@@ -271,7 +275,7 @@ impl<'a> Cursor<'a> {
         Some(i64::from_be_bytes(self.take(8)?.try_into().ok()?))
     }
 
-    fn boolean(&mut self) -> Option<bool> {
+    pub fn boolean(&mut self) -> Option<bool> {
         match self.take(1)? {
             [0] => Some(false),
             [1] => Some(true),
@@ -331,7 +335,7 @@ impl<'a> Cursor<'a> {
         self.vector(|c| Some(c.buffer()??.to_vec()))?
     }
 
-    fn acl(&mut self) -> Option<String> {
+    pub fn acl(&mut self) -> Option<String> {
         let entries =
             self.vector(|c| Some(format!("{}:{}:{}", c.int()?, c.string()?, c.string()?)))?;
         Some(entries.map_or("null".into(), |mut entries| {
@@ -347,6 +351,21 @@ impl<'a> Cursor<'a> {
             format!("[{}]", ids.join(","))
         }))
     }
+}
+
+/// The configuration of an ensemble names its ports, which all have five digits.
+fn without_ports(data: String) -> String {
+    if !data.starts_with("\"server.") {
+        return data;
+    }
+    let words = data.split(':').map(|word| {
+        let end = word
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(word.len());
+        let (digits, rest) = word.split_at(end);
+        format!("{}{rest}", if digits.len() == 5 { "PORT" } else { digits })
+    });
+    words.collect::<Vec<_>>().join(":")
 }
 
 #[cfg(test)]

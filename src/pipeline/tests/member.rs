@@ -329,6 +329,44 @@ fn a_leaders_own_sync_waits_for_what_others_may_have_seen() {
     assert_eq!(answers, [(2, OK), (3, OK), (4, OK)]);
 }
 
+/// All in one write, and applied at once: each read sees what was written before it, and nothing that comes later.
+#[test]
+fn a_leaders_own_sync_may_have_writes_behind_it() {
+    let mut leader = Server::leader();
+    let (writer, peer) = (leader.rig.peer(), leader.rig.peer());
+    for peer in [&writer, &peer] {
+        leader.rig.send(peer, &connect());
+        leader.commit();
+        leader.rig.answers_to_connect(peer);
+    }
+    let requests = [
+        create(1, "/a", 0),
+        sync(2),
+        get(3, "/b"),
+        create(4, "/b", 0),
+        sync(5),
+        get(6, "/b"),
+        create(7, "/c", 0),
+    ];
+    leader.rig.send(&peer, &requests.concat());
+    leader.rig.send(&writer, &create(1, "/d", 0));
+    leader.commit();
+    let no_node = ErrorCode::NO_NODE.0;
+    assert_eq!(
+        leader.rig.answers(&peer),
+        [
+            (1, OK),
+            (2, OK),
+            (3, no_node),
+            (4, OK),
+            (5, OK),
+            (6, OK),
+            (7, OK)
+        ]
+    );
+    assert_eq!(leader.rig.answers(&writer), [(1, OK)]);
+}
+
 #[test]
 fn a_session_that_moved_is_refused_at_its_old_place() {
     let (mut leader, mut learner) = (Server::leader(), Server::learner());

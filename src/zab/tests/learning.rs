@@ -377,8 +377,46 @@ fn an_answer_to_a_sync_waits_for_what_was_committed_before_it() {
     assert_eq!(script.up(PacketKind::SYNC, Zxid::ZERO), NONE);
     assert_eq!(
         script.persist(),
-        ["deliver 2.1", "9 <- ACK 2.1", "9 upward SYNC"]
+        ["deliver 2.1", "9 upward SYNC", "9 <- ACK 2.1"]
     );
+}
+
+/// A client may have sent a write behind its sync: the answer has to be out when that is delivered.
+#[test]
+fn an_answer_to_a_sync_comes_before_what_was_committed_behind_it() {
+    let mut script = Script::serving(used(3, 3));
+    for counter in [1, 2, 3] {
+        script.up_proposal(z(2, counter));
+        script.up(PacketKind::COMMIT, z(2, counter));
+        if counter < 3 {
+            script.up(PacketKind::SYNC, Zxid::ZERO);
+        }
+    }
+    // One fsync for all of them.
+    script.writes.drain(..2);
+    assert_eq!(
+        script.persist(),
+        [
+            "deliver 2.1",
+            "9 upward SYNC",
+            "deliver 2.2",
+            "9 upward SYNC",
+            "deliver 2.3",
+            "9 <- ACK 2.1",
+            "9 <- ACK 2.2",
+            "9 <- ACK 2.3"
+        ]
+    );
+}
+
+#[test]
+fn answers_to_syncs_of_a_role_that_ended_are_forgotten() {
+    let mut script = Script::serving(used(3, 3));
+    script.up_proposal(z(2, 1));
+    script.up(PacketKind::COMMIT, z(2, 1));
+    script.up(PacketKind::SYNC, Zxid::ZERO);
+    script.step(Input::Down(UP));
+    assert_eq!(script.persist(), ["deliver 2.1"]);
 }
 
 #[test]
