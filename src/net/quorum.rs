@@ -28,8 +28,9 @@ const READ_BYTES: usize = 64 << 10;
 /// Learners that may wait to be accepted.
 const BACKLOG: u32 = 128;
 /// A leader that was just elected may not listen yet.
-const DIAL_TRIES: u32 = 5;
-const DIAL_PAUSE: Duration = Duration::from_millis(100);
+/// Milliseconds between attempts; Java makes four pauses of 100. The first are short: mostly both have decided at the
+/// same time. All together are more than the 200 that a Java server takes to decide after its last message.
+const DIAL_PAUSES_MS: [u64; 9] = [5, 10, 20, 40, 75, 100, 100, 100, 100];
 
 /// Who hears what happens on links. Called from the link's task; must not block for long.
 pub trait Events: Send + Sync + 'static {
@@ -338,9 +339,9 @@ pub async fn dial(
 ) -> io::Result<(TcpStream, SocketAddr)> {
     let attempts = async {
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-        for attempt in 0..DIAL_TRIES {
-            if attempt > 0 {
-                tokio::time::sleep(DIAL_PAUSE).await;
+        for pause_ms in std::iter::once(0).chain(DIAL_PAUSES_MS) {
+            if pause_ms > 0 {
+                tokio::time::sleep(Duration::from_millis(pause_ms)).await;
             }
             for (host, port) in hosts {
                 match TcpStream::connect((host.as_str(), *port)).await {
