@@ -115,9 +115,10 @@ class Round:
                 client.session.sync()
                 client.session.set("/fence", str(1 << 62).encode())
                 alive.append(client.session.id)
+                client.record("usable", client.session.heard, True)
             except SessionLost:
                 client.lost(client.session)
-        reader = Session(lambda: addresses)
+        reader = Session(lambda: addresses, 60_000)
         # Sessions that were left end when their time has come, and take their znodes along.
         reader.connect()
         ids = set(alive)
@@ -134,6 +135,8 @@ class Round:
         reader.sync()
         end = dict(client="end", session=0, t0=time.monotonic(), t1=time.monotonic())
         self.history.add(**end, op="end of ephemerals", alive=alive, znodes=owners())
+        for client in load.clients:
+            client.session.close()
         found = []
         for name in reader.children("/q"):
             data, stat = reader.get(f"/q/{name}")
@@ -147,8 +150,6 @@ class Round:
             data, stat = reader.get(f"/r/{name}")
             self.history.add(client="end", session=0, op="read", t0=begun, t1=time.monotonic(), key=f"/r/{name}",
                              value=data.decode(), version=stat.version, zxid=reader.last_zxid)
-        for client in load.clients:
-            client.session.close()
         reader.close()
 
 

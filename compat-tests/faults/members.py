@@ -1,5 +1,6 @@
 """Servers in namespaces of their own, each with a small disk of its own that can be slow, broken or full."""
 
+import errno
 import os
 import struct
 import subprocess
@@ -28,6 +29,9 @@ class Member(Server):
         run("mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "none", self.disk)
         self.order()
 
+    def __str__(self):
+        return f"server {self.sid} ({self.kind})"
+
     @property
     def line(self):
         return f"server.{self.sid}={self.host}:{QUORUM}:{ELECTION}:{self.role};{self.host}:{CLIENT}"
@@ -51,10 +55,15 @@ class Member(Server):
 
     def fill(self):
         """Leaves next to nothing of the disk."""
-        free = os.statvfs(self.disk)
-        size = free.f_bavail * free.f_frsize - LEFT_WHEN_FULL
         with open(os.path.join(self.disk, "filler"), "wb") as file:
-            os.posix_fallocate(file.fileno(), 0, max(size, 1))
+            # In pieces: the server takes its share meanwhile.
+            try:
+                while (free := os.statvfs(self.disk)).f_bavail * free.f_frsize > LEFT_WHEN_FULL:
+                    size = max(4096, (free.f_bavail * free.f_frsize - LEFT_WHEN_FULL) // 2)
+                    os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, size)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
 
     def free(self):
         try:

@@ -13,6 +13,9 @@ from collections import defaultdict
 from client import (BAD_VERSION, CREATED, DELETED, EPHEMERAL, MULTI, RECURSIVE, SEQUENTIAL, SET, Session,
                     SessionLost, Stat, Unknown, Violation, multi_body, set_body)
 
+from wire import Lost
+
+SYSTEM_ERROR = -1
 DIRECTORIES = ("/r", "/q", "/lock", "/e", "/w", "/m")
 OPERATIONS_PER_KEY = 120
 READ_TIMEOUT_S = 1.0  # after which a client looks for another server
@@ -42,6 +45,15 @@ class Tracked(Session):
         super().__init__(load.addresses, timeout_ms, first=load.random.randrange(99))
         self.read_timeout_s = READ_TIMEOUT_S
         self.heard = None
+        self.kept = []  # events of connections that are gone
+
+    def lose(self):
+        self.kept += super().take_events()
+        super().lose()
+
+    def take_events(self):
+        events, self.kept = self.kept + super().take_events(), []
+        return events
 
     def connect_to(self, port):
         begun = time.monotonic()
@@ -52,9 +64,13 @@ class Tracked(Session):
         if self.connection is None:
             self.connect()
         begun = time.monotonic()
-        result = super().attempt(opcode, body)
+        error, reply = super().attempt(opcode, body)
+        if error == SYSTEM_ERROR:
+            # A server that has no room left. Somebody else may have, soon.
+            time.sleep(0.1)
+            raise Lost("refused")
         self.heard = begun
-        return result
+        return error, reply
 
 
 class Client(threading.Thread):
@@ -394,8 +410,9 @@ class OneShot(Client):
         while True:
             begun, reconnects = time.monotonic(), self.session.reconnects
             self.session.watched = []
-            self.session.take_events()
             _, stat = self.session.get(self.path, watch=True)
+            # What came before the answer is of a watch that was set before.
+            self.session.take_events()
             if reconnects == self.session.reconnects:
                 break
         # After a reconnection the watch is renewed by what the client has seen, not by what is there.
