@@ -25,7 +25,9 @@ FAULT_DISK_LIBRARY="$work/disk.so"
 gcc -O2 -shared -fPIC -o "$FAULT_DISK_LIBRARY" "$here/disk.c" -ldl
 export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$here/../crash:$here/../ensemble:$here"
 python3 -m unittest discover -q -s "$here/tests"
-if [ $# -eq 0 ]; then set -- --seconds 150; fi
+if [ $# -eq 0 ]; then
+  set -- --seconds 75 --servers ferrokeeper,ferrokeeper,ferrokeeper --servers java-3.9,ferrokeeper,ferrokeeper
+fi
 if [[ "$*" == *java* ]]; then
   CLASSPATH_JAVA_3_9=$(java_classpath "$ZK_VERSION")
   CLASSPATH_JAVA_3_8=$(java_classpath "$ZK_VERSION_38")
