@@ -63,6 +63,11 @@ class Reader:
         return Stat(*self.take(">qqqqiiiqiiq"))
 
 
+def address_of(port):
+    """A number is a port of this machine; else it is a host and a port."""
+    return port if isinstance(port, tuple) else ("127.0.0.1", port)
+
+
 class Connection:
     """A connection with its session: a new one, or the one given. Any end of the connection raises Lost."""
 
@@ -72,7 +77,7 @@ class Connection:
         self.last_zxid = last_zxid
         self.buffer = b""
         try:
-            self.socket = socket.create_connection(("127.0.0.1", port), patience)
+            self.socket = socket.create_connection(address_of(port), patience)
         except OSError as error:
             raise Lost(str(error)) from error
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -12,6 +12,8 @@ import socket
 import subprocess
 import time
 
+import wire
+
 PATIENCE = 90  # seconds; only something broken lets a test wait that long
 KINDS = ("java-3.9", "java-3.8", "debian", "ferrokeeper")
 DEBIAN_JAR = "/usr/share/java/zookeeper.jar"
@@ -65,10 +67,10 @@ def free_port():
     raise Failed("no free port")
 
 
-def ask(port, word, patience=5):
-    """The answer to a four-letter word; None when nobody answers."""
+def ask(address, word, patience=5):
+    """The answer to a four-letter word; None when nobody answers. A number is a port of this machine."""
     try:
-        with socket.create_connection(("127.0.0.1", port), patience) as connection:
+        with socket.create_connection(wire.address_of(address), patience) as connection:
             connection.settimeout(patience)
             connection.sendall(word.encode())
             data = b""
@@ -239,8 +241,13 @@ class Server:
 
     # -- what it says --
 
+    @property
+    def address(self):
+        """Where clients find it."""
+        return self.client_port
+
     def word(self, word):
-        return ask(self.client_port, word)
+        return ask(self.address, word)
 
     def status(self):
         """The lines of srvr as a dictionary; empty unless the server serves."""
@@ -292,6 +299,8 @@ class Server:
 class Cluster:
     """The servers of one ensemble. Participants first; the first kind is that of the leader-to-be."""
 
+    server = Server
+
     def __init__(self, directory, kinds, observers=(), settings=None, jvm=TEST_JVM):
         """The first of `kinds` gets the greatest number of the participants: elections among equals end with it."""
         self.directory = directory
@@ -308,7 +317,7 @@ class Cluster:
         self.settings.update(settings or {})
         self.servers = {}
         for sid, kind in enumerate(reversed(kinds), 1):
-            self.servers[sid] = Server(self, sid, kind)
+            self.servers[sid] = self.server(self, sid, kind)
         for kind in observers:
             self.add(kind, "observer")
         atexit.register(self.end)
@@ -316,7 +325,7 @@ class Cluster:
     def add(self, kind, role="participant"):
         """One more server, that the running ones do not know; not started."""
         sid = max(self.servers) + 1
-        self.servers[sid] = Server(self, sid, kind, role)
+        self.servers[sid] = self.server(self, sid, kind, role)
         return self.servers[sid]
 
     def __iter__(self):

@@ -90,7 +90,7 @@ def compare(cluster):
     sessions = {}
     try:
         for server in cluster.running():
-            session = Session(lambda port=server.client_port: [port], 20_000, auth=SUPER_PASSWORD)
+            session = Session(lambda address=server.address: [address], 60_000, auth=SUPER_PASSWORD)
             session.connect()
             sessions[server] = session
 

@@ -28,11 +28,14 @@ const READ_BYTES: usize = 64 << 10;
 /// Learners that may wait to be accepted.
 const BACKLOG: u32 = 128;
 /// A leader that was just elected may not listen yet.
-const DIAL_TRIES: u32 = 5;
 /// Connections on the quorum port at one time, whoever they are of: more than any ensemble has learners.
 const LEARNERS_MAX: usize = 1024;
 /// A listener that fails (no descriptors left) is asked again after this.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Java makes four pauses of the configured length. Shorter ones come before them: mostly both have decided at the
+/// same time. All together are more than the 200 ms that a Java server takes to decide after its last message.
+const DIAL_PAUSES: usize = 4;
+const SHORT_PAUSES_MS: [u64; 5] = [5, 10, 20, 40, 75];
 
 /// Who hears what happens on links. Called from the link's task; must not block for long.
 pub trait Events: Send + Sync + 'static {
@@ -413,8 +416,11 @@ pub async fn dial(
 ) -> io::Result<(TcpStream, SocketAddr)> {
     let attempts = async {
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-        for attempt in 0..DIAL_TRIES {
-            if attempt > 0 {
+        let short = SHORT_PAUSES_MS.map(Duration::from_millis);
+        let short = short.into_iter().filter(|short| *short < pause);
+        let pauses = short.chain(std::iter::repeat_n(pause, DIAL_PAUSES));
+        for pause in std::iter::once(Duration::ZERO).chain(pauses) {
+            if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
             }
             for (host, port) in hosts {

@@ -23,6 +23,7 @@ use crate::ops::Rules;
 use crate::pipeline::admission::RequestThrottleSettings;
 use crate::pipeline::connection_throttle::ConnectionThrottleSettings;
 use crate::pipeline::recovery::Restoring;
+use crate::pipeline::role::Role;
 use crate::pipeline::{Pipeline, Settings};
 use crate::storage::{self, Replay, Room, Storage, StorageConfig, StorageError};
 use client_port::ClientPort;
@@ -214,6 +215,7 @@ fn run_clock(
 ) {
     let container = ContainerPace::new(pipeline.settings());
     let mut settled = false;
+    let began_low = room.is_low();
     let mut next_sweep = Instant::now() + SWEEP;
     let mut next_check = Instant::now() + container.interval;
     while !stop.load(Ordering::Relaxed) {
@@ -237,6 +239,11 @@ fn run_clock(
                 member.note_committed();
             }
             room.check();
+            if room.is_low() && !began_low && pipeline.role() == Role::Leading {
+                // As a Java server ends at its first failed write. Whoever leads next may have space. If that comes
+                // back full it refuses writes, so that members which are all full end up serving reads at least.
+                stop_at_once("the disk is full, and others may lead");
+            }
             pipeline.set_out_of_room(room.is_low());
         }
         if now >= next_check {

@@ -3,7 +3,8 @@
 //! After a failed write RocksDB does not heal while it is open, and opening it again needs space
 //! too (it turns the WAL into a table). So a file of ballast lies beside the log; a start that
 //! finds the disk full deletes it first. And because a full disk is better met before a
-//! transaction has a number than in the middle of a write, `is_low` tells when to refuse writes.
+//! transaction has a number than in the middle of a write, `is_low` tells when to refuse writes;
+//! the leader of an ensemble ends instead, so that one with space can lead.
 //!
 //! Sizes, by what is free when the ballast is first made: from 1 GiB on, 64 MiB of ballast and a
 //! floor of 32 MiB; from 128 MiB on, 32 and 16; below, 8 and 8. Java has no such guard.

@@ -135,6 +135,8 @@ struct Round {
     received: BTreeMap<ServerId, Received>,
     /// The last word of everybody who has a leader.
     established: BTreeMap<ServerId, Received>,
+    /// The leader that was lost, so that this became necessary. Nobody waits for its vote.
+    lost: Option<ServerId>,
     /// How much silence makes the proposal go out again.
     patience_ms: u64,
     wake: Wake,
@@ -180,8 +182,14 @@ impl Election {
         self.phase = Phase::Waiting;
     }
 
-    /// Begins an election.
-    pub fn look(&mut self, now: Timestamp, candidacy: Candidacy, out: &mut Vec<Output>) {
+    /// Begins an election, after that leader was lost.
+    pub fn look(
+        &mut self,
+        now: Timestamp,
+        candidacy: Candidacy,
+        lost: Option<ServerId>,
+        out: &mut Vec<Output>,
+    ) {
         self.clock += 1;
         let id = self.settings.id;
         let is_observer = self.configs.role(id) == Role::Observer;
@@ -206,6 +214,7 @@ impl Election {
             proposal: initial,
             received: BTreeMap::new(),
             established: BTreeMap::new(),
+            lost,
             patience_ms,
             wake: Wake::Repeat(now.after(patience_ms)),
         };
@@ -377,7 +386,10 @@ impl Election {
         if let Wake::Settle(_) = round.wake
             && !self.configs.is_better(&vote, &round.proposal)
         {
-            round.wake = Wake::Settle(now.after(self.settings.finalize_wait_ms));
+            if notification.state == PeerState::Looking {
+                self.correct(round, from, vote, out);
+            }
+            round.wake = Wake::Settle(now.after(self.silence_ms(round)));
             return None;
         }
         round.wake = Wake::Repeat(now.after(round.patience_ms));
@@ -415,8 +427,26 @@ impl Election {
         } else if self.configs.is_better(&vote, &round.proposal) {
             round.proposal = vote;
             self.propose(round, out);
+        } else {
+            self.correct(round, from, vote, out);
+            return;
         }
         round.received.insert(from, looking(vote));
+    }
+
+    /// Who votes for less has not heard of my proposal, perhaps because it had a leader when that came. Java lets it
+    /// wait until the proposal is repeated. Told once for each of its votes: where configurations differ, so may what
+    /// is better.
+    fn correct(&self, round: &mut Round, from: ServerId, vote: Vote, out: &mut Vec<Output>) {
+        let counts = vote.zxid != Vote::LOST_DATA && vote.round == self.clock;
+        if !counts {
+            return;
+        }
+        let before = round.received.insert(from, looking(vote));
+        let is_news = before.is_none_or(|before| before.vote != vote);
+        if is_news && vote != round.proposal {
+            self.tell(from, round.proposal, PeerState::Looking, out);
+        }
     }
 
     /// A word of somebody who follows or leads: is this enough to join?
@@ -473,7 +503,24 @@ impl Election {
 
     fn settle_if_enough(&self, now: Timestamp, round: &mut Round) {
         if self.supported(&round.received, &looking(round.proposal)) {
-            round.wake = Wake::Settle(now.after(self.settings.finalize_wait_ms));
+            round.wake = Wake::Settle(now.after(self.silence_ms(round)));
+        }
+    }
+
+    /// For how long nothing better may come, until the proposal wins. Java always waits. When everybody agrees who could
+    /// still vote, nothing better can come; the leader that was lost either is dead, or would have to follow anyway.
+    fn silence_ms(&self, round: &Round) -> u64 {
+        let agrees = |id: &ServerId| {
+            let said = round.received.get(id);
+            said.is_some_and(|said| said.vote == round.proposal)
+        };
+        let voters = self.configs.voters();
+        match voters
+            .iter()
+            .all(|id| round.lost == Some(*id) || agrees(id))
+        {
+            true => 0,
+            false => self.settings.finalize_wait_ms,
         }
     }
 }

@@ -31,6 +31,8 @@ pub struct Peer {
     election: Election,
     role: Role,
     status: Status,
+    /// The leader whose loss began the election that comes.
+    lost: Option<ServerId>,
     /// The highest that another server is known to have accepted.
     accepted_elsewhere: Epoch,
 }
@@ -88,6 +90,7 @@ impl Peer {
             // A pause that is over: the first step looks.
             role: Role::Pausing(now, Unheard::new()),
             status: Status::Looking,
+            lost: None,
             accepted_elsewhere: Epoch(0),
         }
     }
@@ -231,7 +234,8 @@ impl Peer {
 
     fn look(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         self.role = Role::Looking;
-        self.election.look(now, candidacy(&self.disk), out);
+        let lost = self.lost.take();
+        self.election.look(now, candidacy(&self.disk), lost, out);
     }
 
     fn decide(&mut self, now: Timestamp, outcome: Option<Outcome>, out: &mut Vec<Output>) {
@@ -268,6 +272,10 @@ impl Peer {
     /// Lets go of everybody. What comes next waits for the disk.
     fn end_role(&mut self, end: End, out: &mut Vec<Output>) {
         let role = std::mem::replace(&mut self.role, Role::Stopped);
+        self.lost = match &role {
+            Role::Learning(learner) if learner.serving().is_some() => Some(learner.leader()),
+            _ => None,
+        };
         let next = match (&role, end) {
             (Role::Learning(learner), End::Resync(reason)) => {
                 tracing::warn!("a snapshot is needed: {reason}");

@@ -45,7 +45,7 @@ impl Server {
             election: Election::new(settings(id), candidacy, &three(), None),
             out: Vec::new(),
         };
-        server.election.look(NOW, candidacy, &mut server.out);
+        server.election.look(NOW, candidacy, None, &mut server.out);
         server
     }
 
@@ -116,7 +116,7 @@ fn voters_of_a_proposed_configuration_are_asked_too_and_have_to_agree() {
         .unwrap();
     let mut election = Election::new(settings(1), candidacy(1, 5), &three(), Some(&seen));
     let mut out = Vec::new();
-    election.look(NOW, candidacy(1, 5), &mut out);
+    election.look(NOW, candidacy(1, 5), None, &mut out);
     let mut server = Server { election, out };
     let asked: Vec<i64> = server.said().iter().map(|said| said.0).collect();
     assert_eq!(asked, [2, 3, 5, 6]);
@@ -132,8 +132,10 @@ fn voters_of_a_proposed_configuration_are_asked_too_and_have_to_agree() {
 }
 
 #[test]
-fn a_better_vote_is_adopted_and_told_and_a_worse_one_only_counted() {
+fn a_better_vote_is_adopted_and_told_and_a_worse_one_answered_once() {
     let mut server = Server::looking(2, candidacy(1, 5));
+    assert_eq!(server.hears(1, told(Looking, 1, 4, 1, 1)), None);
+    assert_eq!(server.said(), [(1, Looking, 2, 5, 1, 1)]);
     assert_eq!(server.hears(1, told(Looking, 1, 4, 1, 1)), None);
     assert_eq!(server.said(), []);
     server.hears(1, told(Looking, 1, 6, 1, 1));
@@ -161,6 +163,51 @@ fn enough_equal_votes_win_after_a_silence() {
         (vote.leader, vote.zxid, vote.round, vote.peer_epoch),
         (ServerId(3), Zxid(5), 1, Epoch(1))
     );
+}
+
+#[test]
+fn when_everybody_agrees_nothing_is_waited_for() {
+    let mut server = Server::looking(3, candidacy(1, 5));
+    server.hears(1, told(Looking, 3, 5, 1, 1));
+    // A worse vote meanwhile is told better.
+    server.hears(2, told(Looking, 2, 5, 1, 1));
+    assert_eq!(server.said(), [(2, Looking, 3, 5, 1, 1)]);
+    assert_eq!(server.election.deadline(), Some(NOW.after(WAIT)));
+    server.hears(2, told(Looking, 3, 5, 1, 1));
+    assert_eq!(server.on_time(NOW), decided(Status::Leading));
+}
+
+#[test]
+fn nobody_waits_for_the_vote_of_a_leader_that_was_lost() {
+    let lost = Some(ServerId(3));
+    let mut server = Server::looking(2, candidacy(1, 5));
+    server
+        .election
+        .look(NOW, candidacy(1, 5), lost, &mut Vec::new());
+    server.hears(1, told(Looking, 2, 5, 2, 1));
+    assert_eq!(server.on_time(NOW), decided(Status::Leading));
+
+    // If it lives, what it says counts.
+    let mut server = Server::looking(2, candidacy(1, 5));
+    server
+        .election
+        .look(NOW, candidacy(1, 5), lost, &mut Vec::new());
+    server.hears(3, told(Looking, 3, 6, 2, 1));
+    assert_eq!(server.on_time(NOW), None);
+    server.hears(1, told(Looking, 3, 6, 2, 1));
+    assert_eq!(server.on_time(NOW), decided(Status::Following(ServerId(3))));
+}
+
+#[test]
+fn who_lost_another_leader_than_the_one_that_is_missing_waits_for_it() {
+    let mut server = Server::looking(2, candidacy(1, 5));
+    let lost = Some(ServerId(1));
+    server
+        .election
+        .look(NOW, candidacy(1, 5), lost, &mut Vec::new());
+    server.hears(1, told(Looking, 2, 5, 2, 1));
+    assert_eq!(server.on_time(NOW), None);
+    assert_eq!(server.on_time(NOW.after(WAIT)), decided(Status::Leading));
 }
 
 #[test]
@@ -198,12 +245,9 @@ fn one_voter_is_enough_for_itself() {
     let alone: Membership = "server.7=a:1:2\nversion=0".parse().unwrap();
     let mut election = Election::new(settings(7), candidacy(1, 5), &alone, None);
     let mut out = Vec::new();
-    election.look(NOW, candidacy(1, 5), &mut out);
+    election.look(NOW, candidacy(1, 5), None, &mut out);
     assert!(out.is_empty());
-    assert_eq!(
-        election.on_time(NOW.after(WAIT), &mut out),
-        decided(Status::Leading)
-    );
+    assert_eq!(election.on_time(NOW, &mut out), decided(Status::Leading));
 }
 
 #[test]
@@ -421,13 +465,13 @@ fn weightless_servers_never_win() {
         .parse()
         .unwrap();
     let mut election = Election::new(settings(1), candidacy(1, 5), &weighted, None);
-    election.look(NOW, candidacy(1, 5), &mut Vec::new());
+    election.look(NOW, candidacy(1, 5), None, &mut Vec::new());
     let mut server = Server {
         election,
         out: Vec::new(),
     };
     server.hears(3, told(Looking, 3, 9, 1, 9));
-    assert_eq!(server.said(), []);
+    assert_eq!(server.said(), [(3, Looking, 1, 5, 1, 1)]);
     server.hears(2, told(Looking, 2, 5, 1, 1));
     assert_eq!(server.said().len(), 2);
 }
@@ -459,7 +503,7 @@ fn a_newer_configuration_is_handed_up_while_looking() {
         ..settings(2)
     };
     let mut election = Election::new(fixed, candidacy(1, 5), &three(), None);
-    election.look(NOW, candidacy(1, 5), &mut Vec::new());
+    election.look(NOW, candidacy(1, 5), None, &mut Vec::new());
     assert_eq!(
         election.on_notification(NOW, ServerId(3), &with_config, &mut Vec::new()),
         None

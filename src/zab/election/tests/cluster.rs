@@ -184,7 +184,7 @@ impl Cluster {
         member.status = Status::Looking;
         member
             .election
-            .look(Timestamp(self.now), member.candidacy, &mut out);
+            .look(Timestamp(self.now), member.candidacy, None, &mut out);
         self.send(id, out);
     }
 
