@@ -71,7 +71,19 @@ impl Member {
                     self.runtime.spawn(async move {
                         let events = Arc::new(Inbound(member.clone()));
                         let max = member.settings.packet_bytes_max;
-                        member.numbers.run(stream, remote, events, max).await;
+                        let limit = member.settings.connect_limit;
+                        let securing = member.settings.security.accepted(stream);
+                        match tokio::time::timeout(limit, securing).await {
+                            Ok(Ok(stream)) => {
+                                member.numbers.run(stream, remote, events, max).await;
+                            }
+                            Ok(Err(e)) => {
+                                tracing::warn!("closing the connection of a learner at {remote}: {e}");
+                            }
+                            Err(_) => tracing::warn!(
+                                "closing the connection of a learner at {remote}: its handshake takes too long"
+                            ),
+                        }
                     });
                 }
                 Err(e) => {
@@ -100,7 +112,8 @@ impl Member {
             .collect();
         let member = self.clone();
         let task = self.runtime.spawn(async move {
-            match quorum::dial(&hosts, member.settings.connect_limit).await {
+            let settings = &member.settings;
+            match quorum::dial(&hosts, settings.connect_limit, &settings.security).await {
                 Ok((stream, remote)) => {
                     // A task of its own: it outlives the attempt.
                     let runtime = member.runtime.clone();

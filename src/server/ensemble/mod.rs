@@ -27,6 +27,7 @@ use crate::ids::{Epoch, LinkId, ServerId, Zxid};
 use crate::membership::Membership;
 use crate::membership::change::Limits;
 use crate::net::election::ElectionNet;
+use crate::net::peer_stream::PeerSecurity;
 use crate::net::quorum::{Link, Links, Pieces};
 use crate::ops::members::Members;
 use crate::pipeline::Pipeline;
@@ -47,6 +48,8 @@ pub struct MemberSettings {
     pub packet_bytes_max: usize,
     /// Of the members that clients may ask for.
     pub change_limits: Limits,
+    /// Of the connections of the quorum port.
+    pub security: PeerSecurity,
 }
 
 /// What is on disk, and what a snapshot from a leader replaces.

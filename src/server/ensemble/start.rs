@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::ids::{Epoch, ServerId, Zxid};
 use crate::membership::change;
 use crate::net::election::{ElectionInbox, ElectionNet, ElectionNetConfig};
+use crate::net::peer_stream::PeerSecurity;
 use crate::net::quorum::Links;
 use crate::pipeline::Pipeline;
 use crate::server::ServerError;
@@ -85,6 +86,7 @@ impl Member {
         id: ServerId,
         pipeline: Arc<Pipeline>,
         stores: Stores,
+        security: PeerSecurity,
     ) -> Result<(Arc<Member>, ElectionInbox), ServerError> {
         let port = &config.ensemble.election;
         let net = ElectionNetConfig {
@@ -97,6 +99,7 @@ impl Member {
             tcp_keepalive: port.tcp_keepalive,
             bind_attempts_max: port.bind_attempts_max,
             multiple_addresses: config.ensemble.multiple_addresses,
+            security: security.clone(),
         };
         let (election, inbox) = ElectionNet::start(net)
             .await
@@ -117,6 +120,7 @@ impl Member {
                 standalone_enabled: config.standalone_enabled,
                 multiple_addresses: config.ensemble.multiple_addresses,
             },
+            security,
         };
         let limits = Limits {
             field_bytes_max: field_bytes_max(config),
