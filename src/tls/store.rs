@@ -118,10 +118,10 @@ fn read_file(path: &Path) -> Result<Vec<u8>, String> {
 
 fn read_pkcs12(file: &[u8], password: &str) -> Result<Contents, String> {
     let archive = Pkcs12Archive::from_pkcs12(file, password).map_err(|e| match e {
-        p12_keystore::Error::MacError(_) | p12_keystore::Error::Pkcs5Error(_) => {
+        p12_keystore::error::Error::MacError(_) | p12_keystore::error::Error::Pkcs5Error(_) => {
             "the password is wrong, or the file was damaged".to_owned()
         }
-        p12_keystore::Error::DerError(_) => "it is no PKCS12 store, or it was damaged".to_owned(),
+        p12_keystore::error::Error::DerError(_) => "it is no PKCS12 store, or it was damaged".to_owned(),
         other => format!("{other}"),
     })?;
     let mut contents = Contents::default();
