@@ -13,7 +13,7 @@ list_url=${2:+http://127.0.0.1:$2/revoked.crl}
 password=secret
 
 make_ca() { # name
-  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj "/O=Test/CN=$1" \
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 36500 -subj "/O=Test/CN=$1" \
     -keyout "$1.key" -out "$1.crt" 2> /dev/null
 }
 
@@ -64,8 +64,8 @@ new_certs_dir=db_$ca
 certificate=$ca.crt
 private_key=$ca.key
 default_md=sha256
-default_days=3650
-default_crl_days=30
+default_days=36500
+default_crl_days=36500
 policy=policy
 unique_subject=no
 CNF

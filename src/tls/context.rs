@@ -36,6 +36,13 @@ pub struct Current {
     trust: Option<Arc<Trust>>,
 }
 
+#[cfg(test)]
+impl Current {
+    pub(super) fn trust_for_tests(&self) -> &Trust {
+        self.trust.as_ref().expect("the test has a trust store")
+    }
+}
+
 /// A file as it was seen, behind all links. A file that was replaced has another one.
 type Stamp = Option<(u64, u64, u64, i64, i64)>;
 

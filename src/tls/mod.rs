@@ -14,3 +14,6 @@ mod revocation;
 pub mod session;
 pub mod store;
 mod trust;
+
+#[cfg(test)]
+mod tests;
