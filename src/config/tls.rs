@@ -24,6 +24,9 @@ pub struct Tls {
     pub crl: bool,
     /// How long a port that takes plaintext too waits for the bytes that tell.
     pub detection_ms: u32,
+    /// Who comes again need not show its certificate again. Servers stay connected, and are better off without what
+    /// that costs.
+    pub resumes: bool,
     /// Changed stores count without a restart.
     pub reload: bool,
 }

@@ -8,11 +8,12 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ServerConfig};
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::tls::session::{Handshake, Session};
@@ -104,6 +105,20 @@ impl PeerStream {
             None => self.0.tcp.try_write(bytes),
             Some(tls) => tls.try_write(&mut Raw(&self.0.tcp), bytes),
         }
+    }
+
+    /// Ends the connection so that what was sent arrives: who closes while there is input that was not read (a TLS
+    /// server sends some after its handshake) takes back what the other side has not read yet.
+    pub async fn hang_up(mut self, limit: Duration) {
+        if self.tls().is_none() || self.shutdown().await.is_err() {
+            return;
+        }
+        let drain = async {
+            let mut rest = [0; 1024];
+            while let Ok(1..) = self.read(&mut rest).await {}
+        };
+        // The other side takes its time: nothing is lost any more.
+        let _ = tokio::time::timeout(limit, drain).await;
     }
 
     /// Ends both directions, whoever else holds it.

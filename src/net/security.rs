@@ -100,7 +100,15 @@ impl ClientSecurity {
         is_either: bool,
         pipeline: &Pipeline,
     ) -> Result<(Socket, Vec<Id>), Refused> {
-        if is_either && !socket.begins_with_tls().await? {
+        let speaks_tls = async {
+            if !is_either {
+                return Ok(true);
+            }
+            let found = tokio::time::timeout(HANDSHAKE_LIMIT, socket.begins_with_tls()).await;
+            // Who says nothing at all is nobody that failed.
+            found.map_err(|_| Refused::Quietly)?.map_err(Refused::Io)
+        };
+        if !speaks_tls.await? {
             let counter = match remote.ip().is_loopback() {
                 true => &pipeline.stats.non_mtls_local,
                 false => &pipeline.stats.non_mtls_remote,

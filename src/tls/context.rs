@@ -10,7 +10,9 @@ use parking_lot::{Mutex, RwLock};
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::CertificateDer;
-use rustls::server::{ClientHello, NoClientAuth, ResolvesServerCert};
+use rustls::server::{
+    ClientHello, NoClientAuth, NoServerSessionStorage, ResolvesServerCert,
+};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, ServerConfig, SignatureScheme, SupportedProtocolVersion, version};
 
@@ -185,7 +187,11 @@ fn load(settings: &Tls) -> Result<Current, StoreError> {
             })),
         _ => server.with_client_cert_verifier(Arc::new(NoClientAuth)),
     };
-    let server = server.with_cert_resolver(keys.clone());
+    let mut server = server.with_cert_resolver(keys.clone());
+    if !settings.resumes {
+        server.send_tls13_tickets = 0;
+        server.session_storage = Arc::new(NoServerSessionStorage {});
+    }
 
     let client = match &trust {
         None => None,

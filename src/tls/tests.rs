@@ -50,6 +50,7 @@ fn settings(key: &str, trust: &str) -> Tls {
         reverse_lookup: false,
         crl: false,
         detection_ms: 5000,
+        resumes: true,
         reload: true,
     }
 }

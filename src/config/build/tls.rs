@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use super::super::diagnostics::{ConfigError, Origin};
+use super::super::diagnostics::{ConfigError, Level, Notice, Origin};
 use super::super::settings::{Reader, Setting};
 use super::super::{
     CIPHER_SUITES, ClientAuth, ClientTls, QuorumTls, Secret, StoreFormat, Tls, TlsProtocols,
@@ -76,6 +76,11 @@ pub(super) fn quorum(is_member: bool, r: &mut Reader<'_>) -> Option<QuorumTls> {
         _ => None,
     };
     let mut tls = set(&QUORUM, user, reload, r);
+    if let Some(setting) = r.setting("fips-mode").filter(|setting| setting.value == "true") {
+        let text = "fips-mode: taken as ZooKeeper takes it; the cryptography of this server is not validated by FIPS 140";
+        let notice = Notice::at(Level::Info, &setting.origin, text);
+        r.diagnostics.notices.push(notice);
+    }
     // Java's servers do not compare hosts in this mode, which is on unless it is switched off.
     if r.boolean("fips-mode", true)
         && let Some(tls) = &mut tls
@@ -200,6 +205,7 @@ fn set(names: &Names, user: Option<&str>, reload: bool, r: &mut Reader<'_>) -> O
         reverse_lookup,
         crl,
         detection_ms: detection_ms as u32,
+        resumes: names.prefix == CLIENT.prefix,
         reload,
     })
 }

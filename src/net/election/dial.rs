@@ -44,7 +44,7 @@ async fn attempt(shared: &Arc<Shared>, peer: ServerId, addresses: &[String]) {
                 return shared.connected(peer, stream, BytesMut::new());
             }
             // The other side knows now that I am here, and dials.
-            Ok(_) => return,
+            Ok(stream) => return stream.hang_up(shared.config.handshake_timeout).await,
             Err(error) => {
                 tracing::warn!(
                     "cannot open a channel to server {peer} at election address {address}: {error}"
