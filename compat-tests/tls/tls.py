@@ -25,7 +25,7 @@ STORES = os.path.join(WORK, "stores")
 IS_JAVA = os.environ["SERVER"] == "java"
 BOB = r"CN=bob,OU=dev,O=Example\, Inc"
 CLASSPATH = os.environ["CLASSPATH_JAVA_3_9"]
-CONNECT_SECONDS = 20
+CONNECT_SECONDS = 60
 
 
 def store(name):
@@ -77,8 +77,9 @@ class Server:
         with open(os.path.join(self.directory, "server.pid"), "w") as file:
             file.write(f"{self.process.pid}\n")
         atexit.register(self.end)
-        port = int(self.settings.get("clientPort") or self.secure_port)
-        eventually(lambda: f"a server that listens: {self.log()}", lambda: listens(port) or self.process.poll() is not None)
+        ports = [int(self.settings[key]) for key in ("clientPort", "secureClientPort") if key in self.settings]
+        eventually(lambda: f"a server that listens: {self.log()[-3000:]}",
+                   lambda: all(map(listens, ports)) or self.process.poll() is not None)
 
     def log(self):
         with open(self.log_path, errors="replace") as file:
@@ -95,7 +96,7 @@ class Server:
     def __exit__(self, kind, *_):
         self.end(signal.SIGTERM)
         if kind is not None:
-            print(self.log()[-3000:])
+            print(self.log()[-3000:], flush=True)
 
 
 def listens(port):
@@ -168,9 +169,13 @@ def java_client(port, *command, name="bob", kind="jks", **properties):
         "zookeeper.ssl.trustStore.location": store(f"ca.{kind}"), "zookeeper.ssl.trustStore.password": "secret",
     }
     settings.update({key.replace("__", "."): value for key, value in properties.items()})
+    logback = os.path.join(WORK, "client-logback.xml")
+    with open(logback, "w") as file:
+        file.write(LOGBACK.replace("INFO", "WARN"))
     result = subprocess.run(
-        ["java", *TEST_JVM.split(), *(f"-D{key}={value}" for key, value in settings.items()), "-cp", CLASSPATH,
-         "org.apache.zookeeper.ZooKeeperMain", "-server", f"127.0.0.1:{port}", "-timeout", "10000", *command],
+        ["java", *TEST_JVM.split(), f"-Dlogback.configurationFile={logback}",
+         *(f"-D{key}={value}" for key, value in settings.items()), "-cp", CLASSPATH,
+         "org.apache.zookeeper.ZooKeeperMain", "-server", f"127.0.0.1:{port}", "-timeout", "60000", *command],
         capture_output=True, timeout=120, stdin=subprocess.DEVNULL)
     return result.returncode, result.stdout.decode() + result.stderr.decode()
 
