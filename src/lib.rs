@@ -15,5 +15,6 @@ pub mod session;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod storage;
+pub mod tls;
 pub mod tree;
 pub mod zab;

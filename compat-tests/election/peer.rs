@@ -52,6 +52,7 @@ async fn run(id: ServerId, committed: Membership, candidacy: Candidacy) {
         tcp_keepalive: false,
         bind_attempts_max: 3,
         multiple_addresses: false,
+        security: Default::default(),
     };
     let (net, mut inbox) = ElectionNet::start(net).await.expect("the election port");
     let began = Instant::now();

@@ -295,6 +295,16 @@ impl Providers {
         ids
     }
 
+    /// Who a connection is whose certificate has this subject.
+    pub fn x509_ids(&self, subject: &str) -> Vec<Id> {
+        let mut ids = Vec::with_capacity(2);
+        if self.x509_super_user.as_deref() == Some(subject) {
+            ids.push(Id::new(scheme::SUPER, subject));
+        }
+        ids.push(Id::new(scheme::X509, subject));
+        ids
+    }
+
     fn ensemble_outcome(&self, data: &[u8]) -> AuthOutcome {
         match &self.ensemble_names {
             Some(names) if !data.is_empty() => {

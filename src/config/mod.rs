@@ -17,6 +17,7 @@ mod release;
 pub mod report;
 mod settings;
 mod system_properties;
+mod tls;
 pub mod values;
 
 use std::fmt;
@@ -25,6 +26,9 @@ use std::path::{Path, PathBuf};
 pub use diagnostics::{ConfigError, Invalid, Level, Notice, Origin};
 pub use load::{SourceFile, Sources};
 pub use system_properties::SystemProperties;
+pub use tls::{
+    CIPHER_SUITES, ClientAuth, ClientTls, QuorumTls, StoreFormat, Tls, TlsProtocols, TlsStore,
+};
 
 pub use crate::membership::{ListenAddress, Membership, PeerAddress, Role, ServerLine};
 
@@ -108,6 +112,11 @@ pub struct Config {
     /// Proposed when the server stopped, and perhaps committed since: it counts if its version is above.
     pub last_seen: Option<Membership>,
     pub ensemble: Ensemble,
+
+    /// `None`: clients come in by plaintext alone.
+    pub client_tls: Option<ClientTls>,
+    /// `None`: servers speak plaintext.
+    pub quorum_tls: Option<QuorumTls>,
 
     pub admin: Admin,
     pub metrics: Metrics,

@@ -14,7 +14,6 @@ use super::settings::{Diagnostics, Setting, Settings};
 use super::{Config, Membership, MetricsProvider};
 
 const ABSENT: &[(Feature, &str)] = &[
-    (Feature::Tls, "TLS is not available yet in this release"),
     (Feature::Sasl, "SASL is not available yet in this release"),
     (
         Feature::AdminServer,
@@ -92,14 +91,14 @@ impl Config {
             .enforce_auth
             .schemes
             .iter()
-            .filter(|scheme| ["sasl", "x509"].contains(&scheme.as_str()))
+            .filter(|scheme| scheme.as_str() == "sasl")
         {
             diagnostics.error(
                 &setting.origin,
                 "enforce.auth.schemes",
                 format!(
                     "Authentication scheme {scheme} is not available. It comes with a later release; \
-                     list digest, ip or ensemble, or set enforce.auth.enabled=false"
+                     list digest, ip, x509 or ensemble, or set enforce.auth.enabled=false"
                 ),
             );
         }
@@ -175,7 +174,6 @@ fn warn_of_absent_providers(settings: &Settings, diagnostics: &mut Diagnostics) 
         let class = setting.value.rsplit('.').next().unwrap_or_default();
         let scheme = match class {
             "SASLAuthenticationProvider" => "sasl",
-            "X509AuthenticationProvider" => "x509",
             "KeyAuthenticationProvider" => "key",
             _ => continue,
         };
@@ -215,26 +213,6 @@ const REFUSED_OF_MEMBERS: &[Refusal] = &[
 ];
 
 const REFUSALS: &[Refusal] = &[
-    Refusal {
-        key: "secureClientPort",
-        is_asked_for: is_nonzero,
-        message: "TLS is not available yet in this release; remove the key and use clientPort",
-    },
-    Refusal {
-        key: "client.portUnification",
-        is_asked_for: is_true,
-        message: "TLS is not available yet in this release; clientPort speaks plaintext only: remove the key",
-    },
-    Refusal {
-        key: "sslQuorum",
-        is_asked_for: is_true,
-        message: "TLS between servers is not available yet in this release; set it to false",
-    },
-    Refusal {
-        key: "portUnification",
-        is_asked_for: is_true,
-        message: "TLS between servers is not available yet in this release; set it to false",
-    },
     Refusal {
         key: "quorum.auth.enableSasl",
         is_asked_for: is_true,

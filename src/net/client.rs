@@ -14,6 +14,7 @@ use tokio::time::Sleep;
 
 use super::socket::Socket;
 use super::{Heard, Words};
+use crate::auth::Id;
 use crate::pipeline::Pipeline;
 use crate::pipeline::admission::{Place, RequestThrottle, Waited};
 use crate::pipeline::client::{Client, Next, Phase};
@@ -90,15 +91,16 @@ impl Stall {
     }
 }
 
-/// Serves a connection until it ends.
+/// Serves a connection until it ends. `proved` is who it is by its handshake.
 pub async fn serve(
     socket: Socket,
     remote: SocketAddr,
+    proved: Vec<Id>,
     outbox: Arc<Outbox>,
     pipeline: Arc<Pipeline>,
     words: Arc<dyn Words>,
 ) {
-    let client = pipeline.connect(remote, Box::new(socket.output()), outbox);
+    let client = pipeline.connect(remote, proved, socket.output(), outbox);
     let mut connection = Connection {
         socket,
         client: client.clone(),

@@ -20,12 +20,12 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::ids::ServerId;
 use crate::membership::{Membership, PeerAddress};
+use crate::net::peer_stream::{PeerSecurity, PeerStream};
 use crate::proto::election::Notification;
 
 pub use inbox::ElectionInbox;
@@ -49,6 +49,8 @@ pub struct ElectionNetConfig {
     pub bind_attempts_max: u32,
     /// `multiAddress.enabled`: all addresses are told, in a form that servers before 3.6 refuse.
     pub multiple_addresses: bool,
+    /// `sslQuorum`, `portUnification`
+    pub security: PeerSecurity,
 }
 
 /// Connections that have not said yet whose they are; another one is closed at once.
@@ -180,7 +182,7 @@ impl Shared {
     }
 
     /// The stream belongs to the pair from now on.
-    fn connected(self: &Arc<Self>, peer: ServerId, stream: TcpStream, read_ahead: BytesMut) {
+    fn connected(self: &Arc<Self>, peer: ServerId, stream: PeerStream, read_ahead: BytesMut) {
         if self.is_stopped.load(Ordering::Relaxed) {
             return;
         }

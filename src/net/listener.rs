@@ -14,6 +14,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::loops::Loops;
+use super::security::Security;
 use super::socket::{Socket, watch};
 use super::{Words, client};
 use crate::pipeline::Pipeline;
@@ -120,6 +121,7 @@ pub async fn run(
     loops: Arc<Loops>,
     pipeline: Arc<Pipeline>,
     words: Arc<dyn Words>,
+    security: Security,
 ) {
     let listener = match watch(listener, Interest::READABLE) {
         Ok(listener) => listener,
@@ -137,10 +139,16 @@ pub async fn run(
         match counts.admit(&settings, remote.ip()) {
             Ok(place) => {
                 let (pipeline, words) = (pipeline.clone(), words.clone());
+                let security = security.clone();
                 loops.serve(|outbox| async move {
                     match Socket::new(socket) {
                         Ok(socket) => {
-                            client::serve(socket, remote, outbox, pipeline, words).await;
+                            if let Some((socket, proved)) =
+                                security.begin(socket, remote, &pipeline).await
+                            {
+                                client::serve(socket, remote, proved, outbox, pipeline, words)
+                                    .await;
+                            }
                         }
                         Err(e) => tracing::warn!(%remote, "cannot wait for a connection: {e}"),
                     }

@@ -5,7 +5,9 @@ pub mod client;
 pub mod election;
 pub mod listener;
 pub mod loops;
+pub mod peer_stream;
 pub mod quorum;
+pub mod security;
 mod socket;
 
 /// Whether the first bytes of a connection are a four-letter word.

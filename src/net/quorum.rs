@@ -15,10 +15,10 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
+use super::peer_stream::{PeerSecurity, PeerStream};
 use crate::ids::LinkId;
 use crate::proto::quorum::{PacketKind, QuorumPacket};
 
@@ -72,7 +72,7 @@ struct Queue {
 pub struct Link {
     pub id: LinkId,
     pub remote: SocketAddr,
-    output: OwnedWriteHalf,
+    stream: PeerStream,
     queue: Mutex<Queue>,
     more: Notify,
     close: Notify,
@@ -124,7 +124,7 @@ impl Link {
             return;
         }
         while let Some(Item::Bytes(bytes)) = queue.items.front_mut() {
-            match self.output.try_write(bytes) {
+            match self.stream.try_write(bytes) {
                 Ok(sent) => {
                     bytes.advance(sent);
                     let empty = bytes.is_empty();
@@ -239,17 +239,17 @@ impl Links {
     /// Both directions of a connection until it ends.
     pub async fn run(
         &self,
-        stream: TcpStream,
+        stream: PeerStream,
         remote: SocketAddr,
         events: Arc<dyn Events>,
         limits: LinkLimits,
     ) {
-        let _ = stream.set_nodelay(true);
-        let (input, output) = stream.into_split();
+        let _ = stream.tcp().set_nodelay(true);
+        let input = stream.clone();
         let link = Arc::new(Link {
             id: LinkId(self.next.fetch_add(1, Ordering::Relaxed)),
             remote,
-            output,
+            stream,
             queue: Mutex::default(),
             more: Notify::new(),
             close: Notify::new(),
@@ -261,7 +261,7 @@ impl Links {
                 () = link.close.notified() => Ok(()),
             }
         };
-        let write = link.write(Shared(&link.output), limits.snapshot_silence);
+        let write = link.write(link.stream.clone(), limits.snapshot_silence);
         let ended = tokio::select! {
             ended = read => ended,
             () = write => Ok(()),
@@ -270,12 +270,14 @@ impl Links {
             tracing::warn!("closing the quorum connection to {remote}: {why}");
         }
         link.close();
+        // Others may hold the link for a while.
+        link.stream.close();
         events.down(&link);
     }
 }
 
 async fn read(
-    mut input: OwnedReadHalf,
+    mut input: PeerStream,
     link: &Arc<Link>,
     events: &dyn Events,
     limits: LinkLimits,
@@ -331,40 +333,6 @@ fn decode_up_to_snapshot(
     Ok(last)
 }
 
-/// Writing through a shared handle: others write only while the queue says that nobody does.
-struct Shared<'a>(&'a OwnedWriteHalf);
-
-impl tokio::io::AsyncWrite for Shared<'_> {
-    fn poll_write(
-        self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-        bytes: &[u8],
-    ) -> std::task::Poll<io::Result<usize>> {
-        let stream: &TcpStream = self.0.as_ref();
-        loop {
-            std::task::ready!(stream.poll_write_ready(cx))?;
-            match stream.try_write(bytes) {
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                done => return std::task::Poll::Ready(done),
-            }
-        }
-    }
-
-    fn poll_flush(
-        self: std::pin::Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<io::Result<()>> {
-        std::task::Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(
-        self: std::pin::Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<io::Result<()>> {
-        std::task::Poll::Ready(Ok(()))
-    }
-}
-
 /// Listens on that address of this machine, or on the port on all of them.
 pub async fn listen(host: &str, port: u16, on_all: bool) -> io::Result<TcpListener> {
     let named = tokio::net::lookup_host((host, port)).await?.next();
@@ -413,7 +381,8 @@ pub async fn dial(
     hosts: &[(String, u16)],
     within: Duration,
     pause: Duration,
-) -> io::Result<(TcpStream, SocketAddr)> {
+    security: &PeerSecurity,
+) -> io::Result<(PeerStream, SocketAddr)> {
     let attempts = async {
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
         let short = SHORT_PAUSES_MS.map(Duration::from_millis);
@@ -424,7 +393,7 @@ pub async fn dial(
                 tokio::time::sleep(pause).await;
             }
             for (host, port) in hosts {
-                match TcpStream::connect((host.as_str(), *port)).await {
+                match connect(host, *port, security).await {
                     Ok(stream) => {
                         let remote = stream.peer_addr()?;
                         return Ok((stream, remote));
@@ -438,6 +407,11 @@ pub async fn dial(
     tokio::time::timeout(within, attempts)
         .await
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+async fn connect(host: &str, port: u16, security: &PeerSecurity) -> io::Result<PeerStream> {
+    let tcp = TcpStream::connect((host, port)).await?;
+    security.dialled(tcp, host).await
 }
 
 #[cfg(test)]

@@ -1,26 +1,41 @@
-//! One connected socket: read by the thread that serves it, written from any. Knows readiness, and how to save
-//! system calls; nothing of what passes through.
+//! One connected socket, encrypted or not: read by the thread that serves it, written from any. Knows readiness, and
+//! how to save system calls; nothing of what passes through.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
+use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
 use socket2::Socket as Raw;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::pipeline::client::Sink;
+use crate::tls::session::{Handshake, Session};
+
+/// How a TLS connection begins: the kind of its first record, and the first half of a version.
+const HANDSHAKE_RECORD: u8 = 0x16;
+const TLS_MAJOR: u8 = 3;
 
 /// The half that a connection's task holds.
 pub struct Socket {
     fd: AsyncFd<Arc<Raw>>,
     /// A second descriptor of it, while its send buffer is full: most never ask to be told of room.
     room: Option<AsyncFd<Arc<Raw>>>,
+    tls: Option<Arc<Session>>,
 }
 
 /// The half that anybody may send through.
-pub struct Output(Arc<Raw>);
+struct Output(Arc<Raw>);
+
+/// The same, encrypted.
+struct TlsOutput {
+    raw: Arc<Raw>,
+    tls: Arc<Session>,
+}
 
 /// To be told on this thread what a socket is ready for.
 pub fn watch(raw: Raw, interest: Interest) -> io::Result<AsyncFd<Arc<Raw>>> {
@@ -34,15 +49,86 @@ impl Socket {
         Ok(Socket {
             fd: watch(raw, Interest::READABLE)?,
             room: None,
+            tls: None,
         })
     }
 
-    pub fn output(&self) -> Output {
-        Output(self.fd.get_ref().clone())
+    pub fn output(&self) -> Box<dyn Sink> {
+        let raw = self.fd.get_ref().clone();
+        match &self.tls {
+            None => Box::new(Output(raw)),
+            Some(tls) => Box::new(TlsOutput {
+                raw,
+                tls: tls.clone(),
+            }),
+        }
+    }
+
+    /// Whether the first bytes are those of a TLS connection; they stay unread.
+    pub async fn begins_with_tls(&self) -> io::Result<bool> {
+        loop {
+            let mut ready = self.fd.readable().await?;
+            let mut first = [MaybeUninit::uninit(); 2];
+            let flags = libc::MSG_PEEK;
+            match ready.get_inner().recv_with_flags(&mut first, flags) {
+                Ok(n) => {
+                    // SAFETY: that many were filled in.
+                    let first = first.map(|byte| unsafe { byte.assume_init() });
+                    match (n, first[0], first[1]) {
+                        (1, HANDSHAKE_RECORD, _) => ready.clear_ready(),
+                        (0 | 1, ..) => return Ok(false),
+                        (_, kind, major) => {
+                            return Ok(kind == HANDSHAKE_RECORD && major == TLS_MAJOR);
+                        }
+                    }
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    /// The handshake; after it everything is encrypted.
+    pub async fn secure(mut self, config: Arc<ServerConfig>) -> io::Result<Socket> {
+        let session = Session::server(config)?;
+        let raw = self.fd.get_ref().clone();
+        let step = || session.handshake(&mut &*raw);
+        let mut waits_for = step()?;
+        loop {
+            match waits_for {
+                Handshake::Done => break,
+                Handshake::Input => {
+                    let mut ready = self.fd.readable().await?;
+                    waits_for = step()?;
+                    if waits_for == Handshake::Input {
+                        ready.clear_ready();
+                    }
+                }
+                Handshake::Room => {
+                    let room = watch(raw.try_clone()?, Interest::WRITABLE)?;
+                    let mut ready = room.writable().await?;
+                    waits_for = step()?;
+                    if waits_for == Handshake::Room {
+                        ready.clear_ready();
+                    }
+                }
+            }
+        }
+        self.tls = Some(Arc::new(session));
+        Ok(self)
+    }
+
+    /// The other side's, where it has shown any.
+    pub fn peer_certificates(&self) -> Option<Vec<CertificateDer<'static>>> {
+        self.tls.as_ref()?.peer_certificates()
     }
 
     /// Zero at the end of the input.
     pub fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        if let Some(tls) = &self.tls {
+            return self.poll_read_tls(tls, cx, buf);
+        }
         loop {
             let mut ready = ready!(self.fd.poll_read_ready(cx))?;
             match (&**self.fd.get_ref()).read(buf) {
@@ -56,6 +142,37 @@ impl Socket {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Poll::Ready(Err(e)),
+            }
+        }
+    }
+
+    fn poll_read_tls(
+        &self,
+        tls: &Session,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut raw = Metered {
+            raw: self.fd.get_ref(),
+            is_empty: false,
+        };
+        loop {
+            let Poll::Ready(ready) = self.fd.poll_read_ready(cx) else {
+                // What was decrypted before makes no socket ready.
+                return match tls.read_ahead(&mut raw, buf).transpose() {
+                    Some(done) => Poll::Ready(done),
+                    None => Poll::Pending,
+                };
+            };
+            let mut ready = ready?;
+            let read = tls.read(&mut raw, buf);
+            if raw.is_empty {
+                ready.clear_ready();
+                raw.is_empty = false;
+            }
+            match read {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
             }
         }
     }
@@ -89,6 +206,49 @@ impl Socket {
             }
             ready.clear_ready();
         }
+    }
+}
+
+/// Notices that a socket had no more than it gave.
+struct Metered<'a> {
+    raw: &'a Raw,
+    is_empty: bool,
+}
+
+impl Read for Metered<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.raw.read(buf);
+        self.is_empty = match &read {
+            Ok(n) => 0 < *n && *n < buf.len(),
+            Err(e) => e.kind() == io::ErrorKind::WouldBlock,
+        };
+        read
+    }
+}
+
+impl Write for Metered<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.raw.send_with_flags(bytes, libc::MSG_NOSIGNAL)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Sink for TlsOutput {
+    fn try_send(&self, bytes: &[u8], _: bool) -> io::Result<usize> {
+        self.tls.try_write(&mut &*self.raw, bytes)
+    }
+
+    fn end(&self) {
+        self.tls.end(&mut &*self.raw);
+        // Fails when the other side has closed already.
+        let _ = self.raw.shutdown(Shutdown::Write);
+    }
+
+    fn is_secure(&self) -> bool {
+        true
     }
 }
 

@@ -31,6 +31,11 @@ pub trait Sink: Send + Sync {
 
     /// The other side sees the end of what is sent.
     fn end(&self);
+
+    /// Whether nobody between the two can read along.
+    fn is_secure(&self) -> bool {
+        false
+    }
 }
 
 /// Something whose answer is still to come.
@@ -210,6 +215,10 @@ impl Client {
     /// Of the thread that serves it.
     pub fn outbox(&self) -> &Arc<Outbox> {
         &self.outbox
+    }
+
+    pub fn is_secure(&self) -> bool {
+        self.sink.is_secure()
     }
 
     pub fn queued(&self) -> usize {

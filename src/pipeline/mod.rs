@@ -148,13 +148,17 @@ impl Pipeline {
         self.outstanding.load(Ordering::Relaxed) + self.forwarded.load(Ordering::Relaxed)
     }
 
+    /// `proved` is who it is by what came before its first frame.
     pub fn connect(
         &self,
         remote: std::net::SocketAddr,
+        proved: Vec<Id>,
         sink: Box<dyn Sink>,
         outbox: Arc<Outbox>,
     ) -> Arc<Client> {
-        let ids: Arc<[Id]> = Arc::from([Providers::initial_id(remote.ip())]);
+        let ids: Arc<[Id]> = std::iter::once(Providers::initial_id(remote.ip()))
+            .chain(proved)
+            .collect();
         let mut watchers = self.watchers.lock();
         let id = watchers.new_id();
         let client = Arc::new(Client::new(id, remote, wall_ms(), ids, sink, outbox));

@@ -55,6 +55,10 @@ impl CurrentRole {
 }
 
 impl Pipeline {
+    pub fn is_serving(&self) -> bool {
+        self.role() != Role::Idle
+    }
+
     pub fn role(&self) -> Role {
         self.role.get()
     }

@@ -15,6 +15,10 @@ pub struct Stats {
     pub latency_min_ms: AtomicI64,
     pub latency_max_ms: AtomicI64,
     pub auth_failed: AtomicU64,
+    /// TLS handshakes under way.
+    pub handshakes: AtomicU64,
+    pub non_mtls_local: AtomicU64,
+    pub non_mtls_remote: AtomicU64,
     pub expired: AtomicU64,
     pub metrics: Arc<Metrics>,
 }
@@ -29,6 +33,9 @@ impl Default for Stats {
             latency_min_ms: AtomicI64::new(i64::MAX),
             latency_max_ms: AtomicI64::new(0),
             auth_failed: AtomicU64::new(0),
+            handshakes: AtomicU64::new(0),
+            non_mtls_local: AtomicU64::new(0),
+            non_mtls_remote: AtomicU64::new(0),
             expired: AtomicU64::new(0),
             metrics: Arc::default(),
         }

@@ -14,6 +14,7 @@ use crate::membership::ListenAddress;
 use crate::net::Words;
 use crate::net::listener::{self, Counts, ListenSettings};
 use crate::net::loops::Loops;
+use crate::net::security::Security;
 use crate::pipeline::Pipeline;
 
 /// Between attempts to listen at a new address: another server may just be leaving it.
@@ -21,6 +22,7 @@ const BIND_RETRY: Duration = Duration::from_millis(500);
 
 pub struct ClientPort {
     settings: ListenSettings,
+    security: Security,
     counts: Arc<Counts>,
     loops: Arc<Loops>,
     pipeline: Arc<Pipeline>,
@@ -38,6 +40,7 @@ impl ClientPort {
     pub fn open(
         address: ListenAddress,
         settings: ListenSettings,
+        security: Security,
         loops: Arc<Loops>,
         pipeline: Arc<Pipeline>,
         words: Arc<dyn Words>,
@@ -45,6 +48,7 @@ impl ClientPort {
         let listener = listener::bind(&settings)?;
         let port = Arc::new(ClientPort {
             settings,
+            security,
             counts: Arc::default(),
             loops,
             pipeline,
@@ -112,7 +116,11 @@ impl ClientPort {
     async fn accept(self: Arc<Self>, listener: Socket, address: SocketAddr) {
         let local = listener.local_addr().ok();
         let local = local.and_then(|local| local.as_socket());
-        tracing::info!("binding to port {}", local.unwrap_or(address));
+        let address_of = local.unwrap_or(address);
+        match &self.security {
+            Security::Tls(_) => tracing::info!("binding to port {address_of} (TLS)"),
+            _ => tracing::info!("binding to port {address_of}"),
+        }
         let settings = ListenSettings {
             address,
             ..self.settings.clone()
@@ -124,6 +132,7 @@ impl ClientPort {
             self.loops.clone(),
             self.pipeline.clone(),
             self.words.clone(),
+            self.security.clone(),
         )
         .await;
     }

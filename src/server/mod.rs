@@ -6,6 +6,7 @@ mod ensemble;
 mod footprint;
 pub mod migrate;
 mod status;
+mod tls;
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::ids::ServerId;
 use crate::net::Words;
 use crate::net::listener::ListenSettings;
 use crate::net::loops::Loops;
+use crate::net::security::Security;
 use crate::ops::Rules;
 use crate::pipeline::admission::RequestThrottleSettings;
 use crate::pipeline::connection_throttle::ConnectionThrottleSettings;
@@ -29,6 +31,7 @@ use crate::storage::{self, Replay, Room, Storage, StorageConfig, StorageError};
 use client_port::ClientPort;
 use ensemble::{Member, Stores};
 use status::Status;
+use tls::Securities;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
@@ -57,7 +60,8 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
     let began = Instant::now();
     let rules = rules(config)?;
     let settings = settings(config);
-    let listen = listen_settings(config)?;
+    let securities = Securities::new(config)?;
+    let listen = listen_settings(config, &securities)?;
 
     let mut restoring = Restoring::new(config.extended_types_enabled, config.tree_digest_enabled);
     let storage_config = StorageConfig {
@@ -110,6 +114,7 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
                 places,
                 epochs,
             },
+            securities.peers.clone(),
         ))?),
     };
     let voice = member.as_ref().map(|(member, _)| member.clone());
@@ -140,15 +145,24 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
     };
 
     let (loops, threads) = Loops::start(Loops::count())?;
-    let client_port = match listen {
-        None => None,
-        Some((listen, settings)) => {
-            let address = settings.address;
-            let (loops, pipeline) = (loops.clone(), pipeline.clone());
-            let opened = ClientPort::open(listen, settings, loops, pipeline, status.clone());
-            Some(opened.map_err(|error| ServerError::Listen { address, error })?)
+    let certificates = securities.watch(stop.clone())?;
+    // The one that a reconfiguration may move.
+    let mut client_port = None;
+    for Listen {
+        address,
+        settings,
+        security,
+    } in listen
+    {
+        let is_secure = matches!(security, Security::Tls(_));
+        let at = settings.address;
+        let (loops, pipeline) = (loops.clone(), pipeline.clone());
+        let opened = ClientPort::open(address, settings, security, loops, pipeline, status.clone());
+        let opened = opened.map_err(|error| ServerError::Listen { address: at, error })?;
+        if !is_secure {
+            client_port = Some(opened);
         }
-    };
+    }
     if let Some((member, inbox)) = member {
         member.begin(inbox, client_port);
     }
@@ -163,8 +177,10 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
     pipeline.final_checkpoint();
     let _ = checkpointer.join();
     stop.store(true, Ordering::Relaxed);
-    clock.thread().unpark();
-    let _ = clock.join();
+    for helper in [Some(clock), certificates].into_iter().flatten() {
+        helper.thread().unpark();
+        let _ = helper.join();
+    }
     served?;
     tracing::info!("Exiting normally");
     Ok(())
@@ -377,20 +393,44 @@ fn connection_throttle(config: &Config) -> Option<ConnectionThrottleSettings> {
     })
 }
 
+/// A port for clients.
+struct Listen {
+    address: ListenAddress,
+    settings: ListenSettings,
+    security: Security,
+}
+
 fn listen_settings(
     config: &Config,
-) -> Result<Option<(ListenAddress, ListenSettings)>, ServerError> {
-    let Some(address) = &config.client_address else {
-        return Ok(None);
-    };
-    let settings = ListenSettings {
-        address: resolve(address)?,
-        backlog: config.listen_backlog.map_or(0, |b| b as i32),
-        per_ip_max: config.connections_per_ip_max as usize,
-        total_max: config.connections_max as usize,
-        keepalive: config.client_tcp_keepalive,
-    };
-    Ok(Some((address.clone(), settings)))
+    securities: &Securities,
+) -> Result<Vec<Listen>, ServerError> {
+    let unified = config.client_tls.as_ref().is_some_and(|tls| tls.unified);
+    let mut listen = Vec::new();
+    for listener in config.client_listeners() {
+        let security = match &securities.clients {
+            Some(tls) if listener.is_secure => Security::Tls(tls.clone()),
+            Some(tls) if unified => Security::Either(tls.clone()),
+            None if listener.is_secure => {
+                return Err(ServerError::Config(
+                    "a secure port without certificates".to_owned(),
+                ));
+            }
+            _ => Security::Plain,
+        };
+        let settings = ListenSettings {
+            address: resolve(&listener.address)?,
+            backlog: config.listen_backlog.map_or(0, |b| b as i32),
+            per_ip_max: config.connections_per_ip_max as usize,
+            total_max: config.connections_max as usize,
+            keepalive: config.client_tcp_keepalive,
+        };
+        listen.push(Listen {
+            address: listener.address,
+            settings,
+            security,
+        });
+    }
+    Ok(listen)
 }
 
 /// The wildcard is that of both address families where the machine has both.

@@ -196,10 +196,10 @@ impl StatusSource for Status {
             local_sessions: self.pipeline.local_session_count() as u64,
             connection_drop_probability: self.pipeline.connection_drop_chance(),
             response_bytes: Sizes::NONE,
-            tls_handshakes_outstanding: 0,
+            tls_handshakes_outstanding: self.pipeline.stats.handshakes.load(Ordering::Relaxed),
             auth_failed: self.pipeline.stats.auth_failed.load(Ordering::Relaxed),
-            non_mtls_remote_connections: 0,
-            non_mtls_local_connections: 0,
+            non_mtls_remote_connections: self.pipeline.stats.non_mtls_remote.load(Ordering::Relaxed),
+            non_mtls_local_connections: self.pipeline.stats.non_mtls_local.load(Ordering::Relaxed),
         }
     }
 

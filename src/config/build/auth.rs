@@ -23,6 +23,7 @@ const DIGESTS: &[&str] = &[
     "SHA3-512",
 ];
 
+pub(super) const X509_CLASS: &str = "org.apache.zookeeper.server.auth.X509AuthenticationProvider";
 const PROVIDERS: &[&str] = &[
     "SASLAuthenticationProvider",
     "X509AuthenticationProvider",
@@ -32,7 +33,8 @@ const PROVIDERS: &[&str] = &[
     "KeyAuthenticationProvider",
 ];
 
-pub(super) fn auth(r: &mut Reader<'_>) -> Auth {
+/// `has_tls`: clients may come in by TLS, which brings the scheme x509 along.
+pub(super) fn auth(has_tls: bool, r: &mut Reader<'_>) -> Auth {
     let mut provider_classes = Vec::new();
     for (suffix, setting) in r.family("authProvider.") {
         let class = setting
@@ -51,6 +53,9 @@ pub(super) fn auth(r: &mut Reader<'_>) -> Auth {
             r.diagnostics
                 .error(&setting.origin, &format!("authProvider.{suffix}"), message);
         }
+    }
+    if has_tls {
+        provider_classes.push(X509_CLASS.to_owned());
     }
     let digest_algorithm = r
         .nonempty("DigestAuthenticationProvider.digestAlg")
@@ -90,7 +95,7 @@ pub(super) fn auth(r: &mut Reader<'_>) -> Auth {
     }
 }
 
-pub(super) fn enforce_auth(r: &mut Reader<'_>) -> EnforceAuth {
+pub(super) fn enforce_auth(has_tls: bool, r: &mut Reader<'_>) -> EnforceAuth {
     let enabled = r.boolean("enforce.auth.enabled", false);
     // Refused in this release where it is on, and the same as enforcing sasl where it is not.
     let requires_sasl = r.boolean("sessionRequireClientSASLAuth", false);
@@ -120,8 +125,9 @@ pub(super) fn enforce_auth(r: &mut Reader<'_>) -> EnforceAuth {
         for scheme in &schemes {
             let is_available = match scheme.as_str() {
                 "ip" => true,
-                // A later release brings these two; until then `release` speaks about them.
-                "sasl" | "x509" => true,
+                // A later release brings it; until then `release` speaks about it.
+                "sasl" => true,
+                "x509" => has_tls || is_registered(scheme, r),
                 "digest" => digest_enabled || is_registered(scheme, r),
                 "ensemble" => is_registered(scheme, r),
                 _ => false,

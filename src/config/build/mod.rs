@@ -8,6 +8,7 @@ mod auth;
 mod cluster;
 mod limits;
 mod operation;
+mod tls;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -345,6 +346,10 @@ fn read(source: ConfigSource, server_id: Option<i64>, version: i64, r: &mut Read
     }
     auth::check_quorum_sasl(r);
     let throttled_op_wait_time_ms = r.int("throttled_op_wait_time", 0, INT, MILLISECONDS);
+    let client_tls = tls::client(secure_client_address.is_some(), r);
+    let has_tls = client_tls.is_some();
+    let is_member = server_id.is_some() && membership.is_distributed(standalone_enabled);
+    let quorum_tls = tls::quorum(is_member, r);
     let ensemble = cluster::ensemble(server_id, &membership, tick_ms, r);
     let config = Config {
         source,
@@ -381,8 +386,8 @@ fn read(source: ConfigSource, server_id: Option<i64>, version: i64, r: &mut Read
         java_files: limits::java_files(r),
         four_letter_whitelist: operation::four_letter_whitelist(read_only_mode, r),
         skip_acl,
-        auth: auth::auth(r),
-        enforce_auth: auth::enforce_auth(r),
+        auth: auth::auth(has_tls, r),
+        enforce_auth: auth::enforce_auth(has_tls, r),
         enforce_quota: r.boolean("enforceQuota", false),
         extended_types_enabled: r.boolean("extendedTypesEnabled", false),
         container: limits::container(r),
@@ -401,6 +406,8 @@ fn read(source: ConfigSource, server_id: Option<i64>, version: i64, r: &mut Read
         membership,
         last_seen: None,
         ensemble,
+        client_tls,
+        quorum_tls,
         admin: operation::admin(r),
         metrics: operation::metrics(r),
         audit_enabled: r.boolean("audit.enable", false),

@@ -5,6 +5,7 @@ mod cluster;
 mod messages;
 mod refusals;
 mod sources;
+mod tls;
 mod values;
 
 use super::keys::{Feature, KEYS, Verdict};

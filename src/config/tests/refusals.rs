@@ -10,18 +10,6 @@ fn this_release_refuses_what_would_be_dangerous() {
             "./zoo.cfg:8: oraclePath: the oracle of ensembles of two is not available",
         ),
         (
-            "secureClientPort=2281",
-            "./zoo.cfg:3: secureClientPort: TLS is not available yet in this release",
-        ),
-        (
-            "client.portUnification=true",
-            "./zoo.cfg:3: client.portUnification: TLS is not available",
-        ),
-        (
-            "sslQuorum=true",
-            "./zoo.cfg:3: sslQuorum: TLS between servers is not available",
-        ),
-        (
             "quorum.auth.enableSasl=true",
             "./zoo.cfg:3: quorum.auth.enableSasl: SASL between servers",
         ),
@@ -32,10 +20,6 @@ fn this_release_refuses_what_would_be_dangerous() {
         (
             "enforce.auth.enabled=true\nenforce.auth.schemes=sasl",
             "./zoo.cfg:4: enforce.auth.schemes: Authentication scheme sasl is not available.",
-        ),
-        (
-            "enforce.auth.enabled=true\nenforce.auth.schemes=x509",
-            "./zoo.cfg:4: enforce.auth.schemes: Authentication scheme x509 is not available.",
         ),
         (
             "audit.enable=true",
@@ -72,14 +56,15 @@ fn a_refused_property_names_itself() {
 
 #[test]
 fn absent_parts_are_named_once() {
-    let loaded =
-        read("ssl.keyStore.location=/k\nssl.trustStore.location=/t\nssl.keyStore.password=hush");
+    let loaded = read(
+        "superUser=a\nkerberos.removeHostFromPrincipal=true\nSASLAuthenticationProvider.superPassword=hush",
+    );
     let all = warnings(&loaded);
     assert_eq!(
         all,
         [
-            "./zoo.cfg:3: ssl.keyStore.location (./zoo.cfg:3), ssl.trustStore.location (./zoo.cfg:4), \
-          ssl.keyStore.password (./zoo.cfg:5) have no effect: TLS is not available yet in this release"
+            "./zoo.cfg:3: superUser (./zoo.cfg:3), kerberos.removeHostFromPrincipal (./zoo.cfg:4), \
+          SASLAuthenticationProvider.superPassword (./zoo.cfg:5) have no effect: SASL is not available yet in this release"
         ]
     );
     let sasl =

@@ -5,25 +5,23 @@ use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::Shared;
 use super::peers::Worker;
 use crate::ids::ServerId;
+use crate::net::peer_stream::PeerStream;
 use crate::proto::election::{FRAME_LEN_MAX, Notification};
 
 pub(super) async fn run(
     shared: Arc<Shared>,
     peer: ServerId,
     worker: Worker,
-    stream: TcpStream,
+    stream: PeerStream,
     read_ahead: BytesMut,
 ) {
-    let (read_half, write_half) = stream.into_split();
     let ended = tokio::select! {
-        ended = read(&shared, peer, read_half, read_ahead) => Some(ended),
-        ended = write(&shared, peer, &worker, write_half) => Some(ended),
+        ended = read(&shared, peer, stream.clone(), read_ahead) => Some(ended),
+        ended = write(&shared, peer, &worker, stream.clone()) => Some(ended),
         () = worker.stop.notified() => None,
     };
     match ended {
@@ -38,7 +36,7 @@ pub(super) async fn run(
 async fn read(
     shared: &Shared,
     peer: ServerId,
-    mut from: OwnedReadHalf,
+    mut from: PeerStream,
     mut bytes: BytesMut,
 ) -> io::Result<()> {
     loop {
@@ -80,7 +78,7 @@ async fn write(
     shared: &Shared,
     peer: ServerId,
     worker: &Worker,
-    mut to: OwnedWriteHalf,
+    mut to: PeerStream,
 ) -> io::Result<()> {
     loop {
         worker.wake.notified().await;

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 
 use super::{Shared, address};
 use crate::ids::ServerId;
+use crate::net::peer_stream::PeerStream;
 use crate::proto::election::{Greeting, GreetingVersion};
 
 /// At the addresses of the configuration.
@@ -43,7 +44,7 @@ async fn attempt(shared: &Arc<Shared>, peer: ServerId, addresses: &[String]) {
                 return shared.connected(peer, stream, BytesMut::new());
             }
             // The other side knows now that I am here, and dials.
-            Ok(_) => return,
+            Ok(stream) => return stream.hang_up(shared.config.handshake_timeout).await,
             Err(error) => {
                 tracing::warn!(
                     "cannot open a channel to server {peer} at election address {address}: {error}"
@@ -54,9 +55,12 @@ async fn attempt(shared: &Arc<Shared>, peer: ServerId, addresses: &[String]) {
 }
 
 /// A name is looked up anew each time: the server may have moved.
-async fn connect(shared: &Shared, address: &str) -> io::Result<TcpStream> {
-    let mut stream = within(shared.config.connect_timeout, TcpStream::connect(address)).await?;
+async fn connect(shared: &Shared, address: &str) -> io::Result<PeerStream> {
+    let stream = within(shared.config.connect_timeout, TcpStream::connect(address)).await?;
     configure(&stream, shared.config.tcp_keepalive)?;
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let securing = shared.config.security.dialled(stream, host);
+    let mut stream = within(shared.config.handshake_timeout, securing).await?;
     let greeting = Greeting {
         server_id: shared.config.id.0,
         addresses: shared.configs.lock().own_addresses.clone(),

@@ -143,8 +143,9 @@ pub(super) async fn run(shared: Arc<Shared>, listener: TcpListener, stop: Arc<No
     }
 }
 
-async fn hear(shared: &Arc<Shared>, mut stream: TcpStream, remote: SocketAddr) -> io::Result<()> {
+async fn hear(shared: &Arc<Shared>, stream: TcpStream, remote: SocketAddr) -> io::Result<()> {
     dial::configure(&stream, shared.config.tcp_keepalive)?;
+    let mut stream = shared.config.security.accepted(stream).await?;
     let mut bytes = BytesMut::with_capacity(256);
     let greeting = loop {
         if let Some(greeting) = Greeting::decode(&mut bytes).map_err(invalid)? {

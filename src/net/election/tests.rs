@@ -43,6 +43,7 @@ fn config(id: i64, committed: &Membership) -> ElectionNetConfig {
         tcp_keepalive: true,
         bind_attempts_max: 1,
         multiple_addresses: false,
+        security: Default::default(),
     }
 }
 

@@ -66,9 +66,21 @@ impl Member {
         quorum::accept(listener, places, |stream, remote, place| {
             let member = self.clone();
             self.runtime.spawn(async move {
-                let events = Arc::new(Inbound(member.clone()));
-                let limits = member.settings.link_limits;
-                member.numbers.run(stream, remote, events, limits).await;
+                let settings = &member.settings;
+                let securing = settings.security.accepted(stream);
+                match tokio::time::timeout(settings.connect_limit, securing).await {
+                    Ok(Ok(stream)) => {
+                        let events = Arc::new(Inbound(member.clone()));
+                        let limits = settings.link_limits;
+                        member.numbers.run(stream, remote, events, limits).await;
+                    }
+                    Ok(Err(e)) => {
+                        tracing::warn!("closing the connection of a learner at {remote}: {e}");
+                    }
+                    Err(_) => tracing::warn!(
+                        "closing the connection of a learner at {remote}: its handshake takes too long"
+                    ),
+                }
                 drop(place);
             });
         })
@@ -103,7 +115,7 @@ impl Member {
             let pause = Duration::from_millis(pause);
             tokio::time::sleep(pause).await;
             let (within, retry) = (settings.connect_limit, settings.connect_retry);
-            match quorum::dial(&hosts, within, retry).await {
+            match quorum::dial(&hosts, within, retry, &settings.security).await {
                 Ok((stream, remote)) => {
                     // A task of its own: it outlives the attempt.
                     let runtime = member.runtime.clone();

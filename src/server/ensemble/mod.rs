@@ -27,6 +27,7 @@ use config_files::ConfigFiles;
 use crate::ids::{Epoch, LinkId, ServerId, Zxid};
 use crate::membership::change::Limits;
 use crate::net::election::ElectionNet;
+use crate::net::peer_stream::PeerSecurity;
 use crate::net::quorum::{Link, LinkLimits, Links, Pieces};
 use crate::ops::members::Members;
 use crate::pipeline::Pipeline;
@@ -52,6 +53,8 @@ pub struct MemberSettings {
     pub change_limits: Limits,
     /// After this long without a leader those may read who ask for no more; `None`: never.
     pub read_only_after: Option<Duration>,
+    /// Of the connections of the quorum port.
+    pub security: PeerSecurity,
 }
 
 /// What is on disk, and what a snapshot from a leader replaces.

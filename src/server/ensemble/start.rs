@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::ids::{Epoch, ServerId, Zxid};
 use crate::membership::change;
 use crate::net::election::{ElectionInbox, ElectionNet, ElectionNetConfig};
+use crate::net::peer_stream::PeerSecurity;
 use crate::net::quorum::{self, LinkLimits, Links};
 use crate::pipeline::Pipeline;
 use crate::server::ServerError;
@@ -82,6 +83,7 @@ impl Member {
         id: ServerId,
         pipeline: Arc<Pipeline>,
         stores: Stores,
+        security: PeerSecurity,
     ) -> Result<(Arc<Member>, ElectionInbox), ServerError> {
         let port = &config.ensemble.election;
         let net = ElectionNetConfig {
@@ -94,6 +96,7 @@ impl Member {
             tcp_keepalive: port.tcp_keepalive,
             bind_attempts_max: port.bind_attempts_max,
             multiple_addresses: config.ensemble.multiple_addresses,
+            security: security.clone(),
         };
         let (election, inbox) = ElectionNet::start(net)
             .await
@@ -120,6 +123,7 @@ impl Member {
                 multiple_addresses: config.ensemble.multiple_addresses,
             },
             read_only_after: super::read_only::grace(config),
+            security,
         };
         let limits = Limits {
             field_bytes_max: field_bytes_max(config),
