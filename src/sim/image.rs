@@ -38,16 +38,13 @@ impl Image {
         let mut acls = BTreeMap::new();
         let mut nodes = Vec::with_capacity(tree.node_count());
         tree.walk(NodeId::ROOT, &mut |id, node| {
-            let stored = StoredNode::of(node);
+            let stored = StoredNode::without_data(node);
             acls.entry(stored.acl)
                 .or_insert_with(|| tree.acl(node).clone());
             nodes.push(StoredOwned {
                 path: stored_path(tree, id),
-                data: stored.data.map(Box::from),
-                node: StoredNode {
-                    data: None,
-                    ..unborrowed(&stored)
-                },
+                data: node.data().map(Box::from),
+                node: stored,
             });
         });
         Image {
@@ -78,22 +75,6 @@ impl Image {
         tree.restored(self.zxid);
         ops::retally_quotas(&mut tree);
         tree
-    }
-}
-
-fn unborrowed(node: &StoredNode<'_>) -> StoredNode<'static> {
-    StoredNode {
-        czxid: node.czxid,
-        mzxid: node.mzxid,
-        pzxid: node.pzxid,
-        ctime: node.ctime,
-        mtime: node.mtime,
-        owner: node.owner,
-        version: node.version,
-        cversion: node.cversion,
-        aversion: node.aversion,
-        acl: node.acl,
-        data: None,
     }
 }
 

@@ -25,6 +25,16 @@ pub struct StoredNode<'a> {
 impl<'a> StoredNode<'a> {
     pub fn of(node: &'a Node) -> StoredNode<'a> {
         StoredNode {
+            data: node.data(),
+            ..StoredNode::without_data(node)
+        }
+    }
+}
+
+impl StoredNode<'static> {
+    /// All but the data, which would have to be borrowed.
+    pub fn without_data(node: &Node) -> StoredNode<'static> {
+        StoredNode {
             czxid: node.czxid,
             mzxid: node.mzxid,
             pzxid: node.pzxid(),
@@ -35,7 +45,7 @@ impl<'a> StoredNode<'a> {
             cversion: node.cversion(),
             aversion: node.aversion,
             acl: node.acl,
-            data: node.data(),
+            data: None,
         }
     }
 }
