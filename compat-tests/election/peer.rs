@@ -58,7 +58,7 @@ async fn run(id: ServerId, committed: Membership, candidacy: Candidacy) {
     let began = Instant::now();
     let now = || Timestamp(began.elapsed().as_millis() as u64);
     let mut out = Vec::new();
-    election.look(now(), candidacy, &mut out);
+    election.look(now(), candidacy, None, &mut out);
     loop {
         for output in out.drain(..) {
             if let Output::Notify(to, notification) = output {
@@ -87,7 +87,7 @@ async fn run(id: ServerId, committed: Membership, candidacy: Candidacy) {
                 println!("newer configuration {:x}", config.version);
                 election.set_configs(&config, None);
                 net.reconfigure(&config, None);
-                election.look(now(), candidacy, &mut out);
+                election.look(now(), candidacy, None, &mut out);
             }
             None => {}
         }

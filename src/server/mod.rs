@@ -400,10 +400,7 @@ struct Listen {
     security: Security,
 }
 
-fn listen_settings(
-    config: &Config,
-    securities: &Securities,
-) -> Result<Vec<Listen>, ServerError> {
+fn listen_settings(config: &Config, securities: &Securities) -> Result<Vec<Listen>, ServerError> {
     let unified = config.client_tls.as_ref().is_some_and(|tls| tls.unified);
     let mut listen = Vec::new();
     for listener in config.client_listeners() {

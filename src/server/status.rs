@@ -198,7 +198,11 @@ impl StatusSource for Status {
             response_bytes: Sizes::NONE,
             tls_handshakes_outstanding: self.pipeline.stats.handshakes.load(Ordering::Relaxed),
             auth_failed: self.pipeline.stats.auth_failed.load(Ordering::Relaxed),
-            non_mtls_remote_connections: self.pipeline.stats.non_mtls_remote.load(Ordering::Relaxed),
+            non_mtls_remote_connections: self
+                .pipeline
+                .stats
+                .non_mtls_remote
+                .load(Ordering::Relaxed),
             non_mtls_local_connections: self.pipeline.stats.non_mtls_local.load(Ordering::Relaxed),
         }
     }

@@ -10,9 +10,7 @@ use parking_lot::{Mutex, RwLock};
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::CertificateDer;
-use rustls::server::{
-    ClientHello, NoClientAuth, NoServerSessionStorage, ResolvesServerCert,
-};
+use rustls::server::{ClientHello, NoClientAuth, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, ServerConfig, SignatureScheme, SupportedProtocolVersion, version};
 

@@ -121,7 +121,9 @@ fn read_pkcs12(file: &[u8], password: &str) -> Result<Contents, String> {
         p12_keystore::error::Error::MacError(_) | p12_keystore::error::Error::Pkcs5Error(_) => {
             "the password is wrong, or the file was damaged".to_owned()
         }
-        p12_keystore::error::Error::DerError(_) => "it is no PKCS12 store, or it was damaged".to_owned(),
+        p12_keystore::error::Error::DerError(_) => {
+            "it is no PKCS12 store, or it was damaged".to_owned()
+        }
         other => format!("{other}"),
     })?;
     let mut contents = Contents::default();

@@ -76,7 +76,10 @@ pub(super) fn quorum(is_member: bool, r: &mut Reader<'_>) -> Option<QuorumTls> {
         _ => None,
     };
     let mut tls = set(&QUORUM, user, reload, r);
-    if let Some(setting) = r.setting("fips-mode").filter(|setting| setting.value == "true") {
+    if let Some(setting) = r
+        .setting("fips-mode")
+        .filter(|setting| setting.value == "true")
+    {
         let text = "fips-mode: taken as ZooKeeper takes it; the cryptography of this server is not validated by FIPS 140";
         let notice = Notice::at(Level::Info, &setting.origin, text);
         r.diagnostics.notices.push(notice);

@@ -5,6 +5,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::proto::election::{Greeting, GreetingVersion, PeerState};
+use tokio::net::TcpStream;
 
 fn notification(round: i64) -> Notification {
     Notification {

@@ -101,9 +101,9 @@ impl Rig {
     fn peer(&self) -> Peer {
         let wire = Wire::default();
         let remote = "127.0.0.1:1000".parse().unwrap();
-        let client = self
-            .pipeline
-            .connect(remote, Box::new(wire.clone()), Arc::default());
+        let client =
+            self.pipeline
+                .connect(remote, Vec::new(), Box::new(wire.clone()), Arc::default());
         Peer { client, wire }
     }
 
