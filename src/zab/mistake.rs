@@ -59,9 +59,6 @@ impl Mistake {
         Mistake::SnapshotInPart,
         Mistake::LeadsAlone,
         Mistake::SyncOvertakes,
-        Mistake::MembersByOldQuorum,
-        Mistake::MembersByNewQuorum,
-        Mistake::MembersForgotten,
     ];
 }
 
