@@ -122,8 +122,8 @@ class Round:
         # Sessions that were left end when their time has come, and take their znodes along.
         reader.connect()
         ids = set(alive)
-        owners = lambda: [[f"/e/{name}", reader.exists(f"/e/{name}").owner] for name in reader.children("/e")
-                          if reader.exists(f"/e/{name}")]
+        stats = lambda: [(f"/e/{name}", reader.exists(f"/e/{name}")) for name in reader.children("/e")]
+        owners = lambda: [[path, stat.owner] for path, stat in stats() if stat]
         until = time.monotonic() + 15
         while time.monotonic() < until:
             reader.sync()
