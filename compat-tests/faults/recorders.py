@@ -153,7 +153,8 @@ class Client(threading.Thread):
         begun, reconnects = time.monotonic(), self.session.reconnects
         self.session.sync()
         result = read()
-        return (begun, result) if reconnects == self.session.reconnects else None
+        holds = reconnects == self.session.reconnects and self.load.sync_holds(self.session.port)
+        return (begun, result) if holds else None
 
 
 class Register(Client):
@@ -462,8 +463,9 @@ class Load:
     KINDS = [Register] * 4 + [Sequencer] * 2 + [Locker] * 3 + [Visitor] * 2 + [Observer] + [Emitter] + [Watcher] * 2 \
         + [OneShot] + [Pair] * 2
 
-    def __init__(self, addresses, history, seed):
-        self.addresses, self.history, self.seed = addresses, history, seed
+    def __init__(self, addresses, history, seed, sync_holds):
+        """`sync_holds` says of an address whether a read there sees what was acknowledged before the sync before it."""
+        self.addresses, self.history, self.seed, self.sync_holds = addresses, history, seed, sync_holds
         self.random = random.Random(f"{seed}/load")
         self.operations = 0
         self.stopping = self.resting = False
