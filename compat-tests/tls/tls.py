@@ -107,13 +107,13 @@ def listens(port):
         return False
 
 
-def kazoo(port, name="bob", ca="ca", **options):
+def kazoo(port, name="bob", patience=CONNECT_SECONDS, **options):
     """A connected client that shows that certificate; None where it is not let in."""
-    files = {"certfile": store(f"{name}.pem")} if name else {}
-    client = KazooClient(f"127.0.0.1:{port}", use_ssl=True, ca=store(f"{ca}.pem"), verify_certs=True,
+    files = {"certfile": store(f"{name}.pem"), "keyfile": store(f"{name}.key")} if name else {}
+    client = KazooClient(f"127.0.0.1:{port}", use_ssl=True, ca=store("ca.pem"), verify_certs=True,
                          check_hostname=False, connection_retry={"max_tries": 1, "delay": 0.01}, **files, **options)
     try:
-        client.start(CONNECT_SECONDS)
+        client.start(patience)
     except (KazooTimeoutError, KazooException):
         client.stop()
         client.close()
@@ -258,7 +258,7 @@ def test_who_is_turned_away():
     with Server() as server:
         for name in (None, "mallory", "expired"):
             check(None, shakes_hands(server.secure_port, name), f"{name} with ruok")
-        check(None, kazoo(server.secure_port, "mallory"), "mallory with a session")
+        check(None, kazoo(server.secure_port, "mallory", patience=5), "mallory with a session")
         check("imok", shakes_hands(server.secure_port, "bob"))
         said, told = s_client(server.secure_port, "-tls1_1", "-cipher", "ALL:@SECLEVEL=0", *BOBS)
         check("", said, told)
@@ -417,6 +417,8 @@ def shown_to(port):
 
 def test_reload():
     """By a file that takes the place of the old one, and by a directory behind a link, as Kubernetes does it."""
+    if IS_JAVA:
+        return  # It notices changes of the very name in the setting only.
     directory = os.path.join(WORK, "mounted")
     for version, name in (("v1", "server"), ("v2", "elsewhere"), ("v3", "server")):
         os.makedirs(os.path.join(directory, version))
@@ -430,16 +432,15 @@ def test_reload():
                 client__certReload="true") as server:
         first = shown_to(server.secure_port)
         client = kazoo(server.secure_port)
-        if not IS_JAVA:
-            os.symlink("v2", os.path.join(directory, "new"))
-            os.replace(os.path.join(directory, "new"), os.path.join(directory, "data"))
-            eventually("another certificate", lambda: shown_to(server.secure_port) not in (None, first))
-            # A broken file changes nothing.
-            second = shown_to(server.secure_port)
-            with open(os.path.join(directory, "v2", "key.pem"), "w") as file:
-                file.write("nonsense")
-            eventually("a complaint", lambda: "cannot be used" in server.log())
-            check(second, shown_to(server.secure_port), "after a file that cannot be used")
+        os.symlink("v2", os.path.join(directory, "new"))
+        os.replace(os.path.join(directory, "new"), os.path.join(directory, "data"))
+        eventually("another certificate", lambda: shown_to(server.secure_port) not in (None, first))
+        # A broken file changes nothing.
+        second = shown_to(server.secure_port)
+        with open(os.path.join(directory, "v2", "key.pem"), "w") as file:
+            file.write("nonsense")
+        eventually("a complaint", lambda: "cannot be used" in server.log())
+        check(second, shown_to(server.secure_port), "after a file that cannot be used")
         # The trust store: now Mallory is let in and Bob is not.
         check(None, shakes_hands(server.secure_port, "mallory"))
         os.symlink("v3", os.path.join(directory, "new"))
@@ -447,10 +448,6 @@ def test_reload():
         new = os.path.join(directory, "v3", "new.pem")
         shutil.copy(store("other.pem"), new)
         os.replace(new, os.path.join(directory, "v3", "trust.pem"))
-        if IS_JAVA:
-            # It looks at the name in the setting alone.
-            os.remove(os.path.join(directory, "trust.pem"))
-            shutil.copy(store("other.pem"), os.path.join(directory, "trust.pem"))
         eventually("trust in the other CA", lambda: shakes_hands(server.secure_port, "mallory") == "imok")
         check(None, shakes_hands(server.secure_port, "bob"))
         # Who was there before stays.

@@ -178,7 +178,10 @@ fn damaged_stores_are_refused_wherever_they_are_cut() {
                 path,
                 ..a_store(name, "secret")
             };
-            let is_read = store::read_keys(&cut).is_ok() && store::read_trusted(&cut).is_ok();
+            let is_read = match name.starts_with("ca") {
+                true => store::read_trusted(&cut).is_ok(),
+                false => store::read_keys(&cut).is_ok(),
+            };
             assert!(!is_read, "{name} cut at {length}");
         }
     }
