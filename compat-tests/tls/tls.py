@@ -478,6 +478,8 @@ def quorum_settings(name="server", dials=True, unified=False, **more):
         "ssl.quorum.keyStore.location": store(f"{name}.jks"), "ssl.quorum.keyStore.password": "secret",
         "ssl.quorum.trustStore.location": store("ca.jks"), "ssl.quorum.trustStore.password": "secret",
         "serverCnxnFactory": "org.apache.zookeeper.server.NettyServerCnxnFactory",
+        # The first handshake of a JVM takes seconds where it has few cores.
+        "quorumCnxnTimeoutMs": 30000,
     }
     settings.update({key.replace("__", "."): value for key, value in more.items()})
     return settings

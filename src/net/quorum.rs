@@ -27,7 +27,6 @@ const UNSENT_BYTES_MAX: usize = 256 << 20;
 const READ_BYTES: usize = 64 << 10;
 /// Learners that may wait to be accepted.
 const BACKLOG: u32 = 128;
-/// A leader that was just elected may not listen yet.
 /// Connections on the quorum port at one time, whoever they are of: more than any ensemble has learners.
 const LEARNERS_MAX: usize = 1024;
 /// A listener that fails (no descriptors left) is asked again after this.
