@@ -10,6 +10,7 @@ import time
 import traceback
 from collections import defaultdict
 
+import client
 from client import (BAD_VERSION, CREATED, DELETED, EPHEMERAL, MULTI, RECURSIVE, SEQUENTIAL, SET, Session,
                     SessionLost, Stat, Unknown, Violation, multi_body, set_body)
 
@@ -18,6 +19,8 @@ from wire import Lost
 SYSTEM_ERROR = -1
 DIRECTORIES = ("/r", "/q", "/lock", "/e", "/w", "/m")
 OPERATIONS_PER_KEY = 120
+# How long there may be no server is judged by whoever ends the faults.
+client.PATIENCE = 3600
 READ_TIMEOUT_S = 1.0  # after which a client looks for another server
 
 
