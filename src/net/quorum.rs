@@ -31,8 +31,9 @@ const BACKLOG: u32 = 128;
 const LEARNERS_MAX: usize = 1024;
 /// A listener that fails (no descriptors left) is asked again after this.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Java makes four pauses of the configured length. Shorter ones come before them: mostly both have decided at the
-/// same time. All together are more than the 200 ms that a Java server takes to decide after its last message.
+/// A leader that was just elected may not listen yet. Java makes four pauses of the configured length. Shorter ones
+/// come before them: mostly both have decided at the same time. All together are more than the 200 ms that a Java server
+/// takes to decide after its last message.
 const DIAL_PAUSES: usize = 4;
 const SHORT_PAUSES_MS: [u64; 5] = [5, 10, 20, 40, 75];
 

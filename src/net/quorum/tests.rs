@@ -195,7 +195,9 @@ fn connections_have_places_and_give_them_back() {
             while accepted.lock().is_empty() {
                 tokio::task::yield_now().await;
             }
-            accepted.lock()[0].0.try_write(b"a").unwrap();
+            let (stream, _place) = accepted.lock().pop().unwrap();
+            stream.writable().await.unwrap();
+            stream.try_write(b"a").unwrap();
             assert_eq!(third.read(&mut [0]).await.unwrap(), 1);
             drop(first);
         };
