@@ -364,6 +364,8 @@ class OneShot(Client):
         while True:
             reconnects = self.session.reconnects
             _, stat = self.session.get(self.path, watch=True)
+            # What came before the answer is of a watch that was set before: by this, on a connection that was lost.
+            self.session.take_events()
             if reconnects == self.session.reconnects:
                 break
         self.version = stat.version
