@@ -118,6 +118,8 @@ impl Pipeline {
             for job in before {
                 job(log)?;
             }
+            let sizes = group.txns.iter().map(|txn| txn.end - txn.start);
+            self.stats.proposal_bytes.proposed(sizes);
         }
         let after = Zxid(log.last_zxid());
         let began = std::time::Instant::now();

@@ -75,6 +75,7 @@ impl Pipeline {
         tree.begin_epoch(begin);
         self.prep.lock().begin(begin);
         self.track_all_sessions(&tree);
+        self.stats.proposal_bytes.reset();
         self.role.set(Role::Leading, &mut tree);
     }
 

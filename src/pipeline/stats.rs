@@ -20,7 +20,53 @@ pub struct Stats {
     pub non_mtls_local: AtomicU64,
     pub non_mtls_remote: AtomicU64,
     pub expired: AtomicU64,
+    pub proposal_bytes: ProposalBytes,
     pub metrics: Arc<Metrics>,
+}
+
+/// How large proposals are, while leading; -1 before the first. Answers to `BufferStats`.
+pub struct ProposalBytes {
+    pub last: AtomicI64,
+    pub min: AtomicI64,
+    pub max: AtomicI64,
+}
+
+impl Default for ProposalBytes {
+    fn default() -> Self {
+        ProposalBytes {
+            last: AtomicI64::new(NOTHING_PROPOSED),
+            min: AtomicI64::new(NOTHING_PROPOSED),
+            max: AtomicI64::new(NOTHING_PROPOSED),
+        }
+    }
+}
+
+const NOTHING_PROPOSED: i64 = -1;
+
+impl ProposalBytes {
+    /// Called by who writes the log alone.
+    pub fn proposed(&self, sizes: impl Iterator<Item = usize>) {
+        let (mut min, mut max) = (
+            self.min.load(Ordering::Relaxed),
+            self.max.load(Ordering::Relaxed),
+        );
+        for size in sizes {
+            let size = size as i64;
+            if min == NOTHING_PROPOSED || size < min {
+                min = size;
+            }
+            max = max.max(size);
+            self.last.store(size, Ordering::Relaxed);
+        }
+        self.min.store(min, Ordering::Relaxed);
+        self.max.store(max, Ordering::Relaxed);
+    }
+
+    pub fn reset(&self) {
+        for size in [&self.last, &self.min, &self.max] {
+            size.store(NOTHING_PROPOSED, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Default for Stats {
@@ -37,6 +83,7 @@ impl Default for Stats {
             non_mtls_local: AtomicU64::new(0),
             non_mtls_remote: AtomicU64::new(0),
             expired: AtomicU64::new(0),
+            proposal_bytes: ProposalBytes::default(),
             metrics: Arc::default(),
         }
     }
@@ -85,6 +132,7 @@ impl Stats {
         self.latency_total_ms.store(0, Ordering::Relaxed);
         self.latency_min_ms.store(i64::MAX, Ordering::Relaxed);
         self.latency_max_ms.store(0, Ordering::Relaxed);
+        self.proposal_bytes.reset();
     }
 }
 

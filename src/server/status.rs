@@ -181,7 +181,11 @@ impl StatusSource for Status {
             zxid: tree.last_zxid().0,
             // The root has two names in upstream's table of nodes.
             nodes: tree.node_count() as u64 + 1,
-            proposal_bytes: None,
+            proposal_bytes: (self.pipeline.role() == Role::Leading).then(|| Sizes {
+                last: stats.proposal_bytes.last.load(Ordering::Relaxed),
+                min: stats.proposal_bytes.min.load(Ordering::Relaxed),
+                max: stats.proposal_bytes.max.load(Ordering::Relaxed),
+            }),
         }
     }
 
