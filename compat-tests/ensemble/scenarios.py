@@ -144,6 +144,64 @@ def basic(it):
     it.end()
 
 
+# Of `mntr`: what Java counts by the name of a znode or the number of a learner, or only once something has happened.
+COUNTED_BY_NAME = re.compile(r"_write_per_namespace$|_\d+_learner_handler_qp_|^zk_fsync_threshold_exceed_count$")
+# The name of before 3.6, which some tools still ask for.
+ONLY_HERE = {"zk_followers"}
+
+
+@scenario(servers=3, observers=1)
+def words(it):
+    """Each role answers the four-letter words of operators as the same role of a Java server does: line by line, but for
+    the figures."""
+    reference = Cluster(it.cluster.directory + "-java", ["java-3.9"] * 3, ["java-3.9"], it.cluster.settings)
+    try:
+        answers = [answers_by_role(cluster) for cluster in (it.cluster, reference)]
+    finally:
+        reference.end()
+        shutil.rmtree(reference.directory)
+    wrong = []
+    for role, word in answers[0]:
+        own, java = answers[0][role, word], answers[1][role, word]
+        missing, more = sorted(java - own), sorted(own - java)
+        if missing or more:
+            wrong.append(f"{word} of a {role}: missing {missing}, too much {more}")
+    if wrong:
+        raise Failed("\n".join(wrong))
+
+
+def answers_by_role(cluster):
+    """{(role, word): the answer's lines without what differs from run to run}."""
+    cluster.start()
+    sessions = []
+    for server in cluster:
+        session = Session(lambda port=server.client_port: [port], 30_000)
+        session.connect()
+        session.ensure(f"/ephemeral{server.sid}", b"", 1)
+        session.get("/", watch=True)
+        sessions.append(session)
+    cluster.wait_equal_zxid()
+    found = {}
+    for role, server in {server.mode(): server for server in cluster}.items():
+        for word in ("mntr", "srvr", "stat", "conf", "cons", "dump", "isro", "ruok", "wchs", "wchc", "wchp", "gtmk"):
+            text = server.word(word)
+            if word == "mntr":
+                keys = {line.split("\t")[0] for line in text.splitlines() if line}
+                found[role, word] = {key for key in keys if not COUNTED_BY_NAME.search(key)} - ONLY_HERE
+            else:
+                found[role, word] = set(filter(None, (plain(line) for line in text.splitlines())))
+    for session in sessions:
+        session.close()
+    return found
+
+
+def plain(line):
+    """The line without figures; nothing for one that depends on the moment."""
+    if re.match(r"Zookeeper version: |dataDir=|dataLogDir=|\s*\d+ expire at |\s+ip: |(Session|Connections) Sets| /127", line):
+        return None
+    return re.sub(r"-?\b(0x[0-9a-f]+|\d+(\.\d+)?)\b", "N", line)
+
+
 @scenario(servers=3)
 def leader_killed(it):
     """Leaders die by SIGKILL, one after the other, and come back as followers."""
