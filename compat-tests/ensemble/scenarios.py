@@ -146,8 +146,8 @@ def basic(it):
 
 # Of `mntr`: what Java counts by the name of a znode or the number of a learner, or only once something has happened.
 COUNTED_BY_NAME = re.compile(r"_write_per_namespace$|_\d+_learner_handler_qp_|^zk_fsync_threshold_exceed_count$")
-# The name of before 3.6, which some tools still ask for.
-ONLY_HERE = {"zk_followers"}
+# The name of before 3.6, which some tools still ask for; and what a follower says that serves no observers.
+ONLY_HERE = {"zk_followers", "zk_synced_observers"}
 
 
 @scenario(servers=3, observers=1)

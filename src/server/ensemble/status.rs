@@ -112,7 +112,8 @@ impl EnsembleStatus {
                 int("leader_uptime", uptime.as_millis() as usize);
             }
             Status::Following(_) => int("synced_observers", 0),
-            Status::Looking | Status::Observing(_) => {}
+            Status::Observing(leader) => int("observer_master_id", leader.0 as usize),
+            Status::Looking => {}
         }
     }
 }
