@@ -7,7 +7,8 @@ when its own input ends. Kinds are those of ensemble/cluster.py; `java` is the n
 import os
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "ensemble"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, "..", suite) for suite in ("ensemble", "crash")]
 from cluster import Cluster  # noqa: E402
 
 
