@@ -368,8 +368,6 @@ class OneShot(Client):
             self.session.take_events()
             if reconnects == self.session.reconnects:
                 break
-        # After a reconnection it has been read twice: an event before the second answer is of what that one shows.
-        self.session.take_events()
         self.version = stat.version
         # After a reconnection the watch is renewed by what the client has seen, not by what is there.
         self.session.watched = [(self.path, "data")]
