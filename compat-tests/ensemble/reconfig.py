@@ -4,8 +4,9 @@ Registered with the other scenarios; `changing` is what they have in common."""
 
 import os
 import re
+import subprocess
 
-from client import DATA_CHANGED, Session, Unknown
+from client import DATA_CHANGED, Session, SessionLost, Unknown
 from cluster import SUPER_PASSWORD, Failed, ask, eventually, free_port
 
 SETTINGS = {"reconfigEnabled": "true", "standaloneEnabled": "false"}
@@ -29,12 +30,20 @@ class Changing:
     def __init__(self, it):
         self.it = it
         it.begin()
-        self.session = Session(it.ports, 30_000, auth=SUPER_PASSWORD)
-        self.session.connect()
+        self.session = None
 
     def config(self):
-        """As a client sees it, behind everything that was committed before."""
-        self.session.sync()
+        """As a client sees it, behind everything that was committed before. Nobody keeps its session alive while other
+        things are waited for, so one that was lost is replaced."""
+        try:
+            if self.session:
+                self.session.sync()
+        except SessionLost:
+            self.session = None
+        if self.session is None:
+            self.session = Session(self.it.ports, 60_000, auth=SUPER_PASSWORD)
+            self.session.connect()
+            self.session.sync()
         data, stat = self.session.get("/zookeeper/config")
         text = data.decode()
         version = int(text.rpartition("version=")[2], 16)
@@ -44,11 +53,12 @@ class Changing:
 
     def change(self, through=None, **how):
         """One reconfiguration; returns when all members serve with it, and were seen to do so by clients."""
-        it, session = self.it, self.session
+        it = self.it
+        self.config()
+        session = self.session
         if through:
             session = Session(lambda: [through.client_port], 30_000, auth=SUPER_PASSWORD)
             session.connect()
-        self.config()
         self.session.get("/zookeeper/config", watch=True)
         self.session.take_events()
         reconnects = self.session.reconnects
@@ -101,6 +111,7 @@ class Changing:
         del self.it.cluster.servers[server.sid]
 
     def end(self):
+        self.config()
         self.session.close()
         self.it.end()
 
@@ -297,6 +308,49 @@ def reconfig_files(it):
         raise Failed(f"after a restart the configuration is {our.config()}")
     it.load.resume()
     assert guest in it.members
+    our.end()
+
+
+def java_client(port, *commands):
+    """What the original's own client prints when it is given these commands, one after the other."""
+    done = subprocess.run(
+        ["java", "-cp", os.environ["CLASSPATH_JAVA_3_9"], "org.apache.zookeeper.ZooKeeperMain", "-server", f"127.0.0.1:{port}"],
+        input="".join(command + "\n" for command in ("addauth digest " + SUPER_PASSWORD, *commands, "quit")),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
+    return done.stdout
+
+
+@scenario(servers=3)
+def reconfig_java_client(it):
+    """The original's client changes the members in each of its ways, is told of it, and of what is wrong with it."""
+    our = Changing(it)
+    guest = our.guest(it.next_kind)
+    port = followers(it)[0].client_port
+
+    def says(printed, *wanted):
+        missing = [text for text in wanted if text not in printed]
+        if missing:
+            raise Failed(f"the client does not say {missing}, but:\n{printed}")
+
+    printed = java_client(port, f"reconfig -add {guest.line}", "config")
+    it.members.append(guest)
+    says(printed, "Committed new configuration:", *(member.line for member in it.members))
+    eventually("the configuration everywhere", our.everywhere)
+    version = our.config().rpartition("version=")[2]
+    watching = java_client(
+        port, "config -w", f"reconfig -remove {guest.sid} -v 1", "reconfig -add nonsense", f"reconfig -remove {guest.sid} -v {version}")
+    it.members.remove(guest)
+    says(watching, "WatchedEvent state:SyncConnected type:NodeDataChanged path:/zookeeper/config", "Committed new configuration:",
+         *(member.line for member in it.members))
+    eventually("the configuration everywhere", our.everywhere)
+    it.members.append(guest)
+    printed = java_client(port, "reconfig -members " + ",".join(member.line for member in it.members), "config -c")
+    says(printed, "Committed new configuration:", guest.line,
+         *(f"127.0.0.1:{member.client_port}" for member in it.members))
+    eventually("the configuration everywhere", our.everywhere)
+    it.same()
+    our.leave(guest)
+    our.gone(guest)
     our.end()
 
 
