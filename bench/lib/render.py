@@ -4,18 +4,19 @@ import os
 from math import floor, log10 as log
 from statistics import median
 
-from rows import ALL_ROWS, FERRO, JAVA, LOAD_ROWS, figure, judge
+from rows import FERRO, JAVA, figure, judge, worst_second
 
 COLOURS = {JAVA: "#c9704c", FERRO: "#2f6f9f"}
 NAMES = {JAVA: "Java ZooKeeper", FERRO: "Ferrokeeper"}
 
 
-def write(results, directory, name):
+def write(suite, results, directory, name):
     with open(os.path.join(directory, f"{name}.md"), "w") as f:
-        f.write(table(results, name))
-    for suffix, draw in (("throughput", throughput_plot), ("cpu", cpu_plot), ("latency", latency_plot),
-                         ("memory", memory_plot)):
-        svg = draw(results)
+        f.write(table(suite, results))
+    plots = [("throughput", throughput_plot), ("cpu", cpu_plot), ("latency", latency_plot)]
+    plots.append(("changes", changes_plot) if suite.name == "ensemble" else ("memory", memory_plot))
+    for suffix, draw in plots:
+        svg = draw(suite, results)
         if svg:
             with open(os.path.join(directory, f"{name}-{suffix}.svg"), "w") as f:
                 f.write(svg)
@@ -31,23 +32,21 @@ def ratio_text(ferro, java):
     return f"{ferro / java:.1f}" if ferro >= java else f"1/{java / ferro:.1f}"
 
 
-def table(results, name):
+def table(suite, results):
     machine, run = results.get("machine", {}), results.get("run", {})
     lines = [
-        f"# Java ZooKeeper {machine.get('zookeeper', '')} and Ferrokeeper, {name}",
+        f"# Java ZooKeeper {machine.get('zookeeper', '')} and Ferrokeeper, {suite.title}",
         "",
         f"{machine.get('cpu', '')}, {machine.get('memory', '')}, Linux {machine.get('kernel', '')}; "
-        f"{machine.get('java', '')}, heap 4 GB. {run.get('date', '')}.",
+        f"{machine.get('java', '')}, heap {machine.get('heap', '4g')}. {run.get('date', '')}.",
         "",
-        "Both servers and the load generator share this machine, fsync is on, data is on the same disk. Each figure is "
-        f"the median of {run.get('rounds', '')} alternating rounds of {run.get('seconds', '')} s after warm-up. "
-        "CPU time and RSS are the server's own, read from the operating system. Restart: SIGTERM, then the time from "
-        "exec to the first answer, file cache warm.",
+        f"{suite.setting} Each figure is the median of {run.get('rounds', '')} alternating rounds of "
+        f"{run.get('seconds', '')} s after warm-up.",
         "",
         "| work | figure | Java | Ferrokeeper | ratio | target | met |",
         "|---|---|---:|---:|---:|---|---|",
     ]
-    for row in ALL_ROWS:
+    for row in suite.rows:
         found = results["rows"].get(row.name)
         if not found:
             continue
@@ -65,18 +64,18 @@ def table(results, name):
             title = ""
         for kind, why in found.get("failed", {}).items():
             lines.append(f"| {title or row.title} | failed: {kind} | | | | {why} | **no** |")
-    extra = generator(results) + extras(results)
+    extra = generator(suite, results) + extras(results)
     return "\n".join(lines + extra) + "\n"
 
 
-def generator(results):
+def generator(suite, results):
     """Where the load generator took a whole core, the throughput is as much its own as the server's."""
     def cores(name, kind, which):
         found = results["rows"].get(name, {}).get(kind)
         busy = figure(found, lambda r: r[which] * r["per_second"] / 1e6 if r.get(which) is not None else None)
         return "-" if busy is None else f"{busy:.2f}"
 
-    rows = [row for row in LOAD_ROWS if results["rows"].get(row.name)]
+    rows = [row for row in suite.load_rows if results["rows"].get(row.name)]
     if not rows:
         return []
     lines = ["", "How many cores were busy, the server's and the load generator's (one thread, so 1.00 at most):", "",
@@ -107,6 +106,19 @@ def extras(results):
     kept = figure(results["rows"].get("fill-5m", {}).get(FERRO), "rate_kept_same_nodes")
     if kept is not None:
         lines.append(f"- Set rate with 5 million znodes when only 10 thousand of them are written: {kept:.2f} times.")
+    for kind in (JAVA, FERRO):
+        steady = results["rows"].get("steady", {}).get(kind)
+        if steady:
+            lines.append(
+                f"- {NAMES[kind]}, steady writes while a follower joins: {figure(steady, 'per_second'):,.0f}/s asked and "
+                f"done, p50 {figure(steady, 'p50_us'):,.0f} us, p99.9 {figure(steady, 'p99_9_us'):,.0f} us, worst second "
+                f"{figure(steady, worst_second):.2f} of the average; the follower needed {figure(steady, 'join_s'):.1f} s."
+            )
+        failover = results["rows"].get("failover", {}).get(kind)
+        if failover:
+            times = [one["ms"] for one in failover]
+            lines.append(f"- {NAMES[kind]}, failover: median {median(times):,.0f} ms, worst {max(times):,.0f} ms of "
+                         f"{len(times)}.")
     others = others_cores(results)
     if others is not None:
         lines.append(f"- Cores busy with anything else during the measurements: {others:.2f} at the median"
@@ -174,24 +186,35 @@ def short(value):
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def load_figures(results, which, unit):
+def load_figures(suite, results, which, unit):
     out = []
-    for row in LOAD_ROWS:
+    for row in suite.load_rows:
         found = results["rows"].get(row.name, {})
         out.append((row.title, figure(found.get(JAVA), which), figure(found.get(FERRO), which), unit))
     return out
 
 
-def throughput_plot(results):
-    return pairs_plot("Operations per second (longer is better)", load_figures(results, "per_second", "/s"))
+def throughput_plot(suite, results):
+    return pairs_plot("Operations per second (longer is better)", load_figures(suite, results, "per_second", "/s"))
 
 
-def cpu_plot(results):
+def cpu_plot(suite, results):
     return pairs_plot("Server CPU time for an operation (shorter is better)",
-                      load_figures(results, "cpu_us_per_op", " us"))
+                      load_figures(suite, results, "cpu_us_per_op", " us"))
 
 
-def memory_plot(results):
+def changes_plot(_, results):
+    shown = [("failover", "ms", "leader killed to first write", " ms"),
+             ("join", "join_s", "wiped follower joins", " s"),
+             ("steady", "p99_9_us", "p99.9 of writes meanwhile", " us")]
+    rows = []
+    for name, which, title, unit in shown:
+        found = results["rows"].get(name, {})
+        rows.append((title, figure(found.get(JAVA), which), figure(found.get(FERRO), which), unit))
+    return pairs_plot("Failover, and a follower that joins with 1 million znodes (shorter is better)", rows)
+
+
+def memory_plot(_, results):
     shown = [("empty", "rss_mb", "RSS, empty", " MB"), ("idle", "rss_mb", "RSS, 10,000 idle sessions", " MB"),
              ("fill-1m", "rss_mb", "RSS, 1 million znodes", " MB"),
              ("fill-1m", "disk_mb", "disk, 1 million znodes", " MB"),
@@ -203,9 +226,9 @@ def memory_plot(results):
     return pairs_plot("Memory, disk, restart (shorter is better)", rows)
 
 
-def latency_plot(results):
+def latency_plot(suite, results):
     """Latency against percentile on logarithmic axes, for the rows in which latency is a target."""
-    shown = [(row.title, results["rows"][row.name]) for row in LOAD_ROWS
+    shown = [(row.title, results["rows"][row.name]) for row in suite.load_rows
              if row.name in ("get-50x20", "set-50x20", "set-1x1", "mixed-50") and results["rows"].get(row.name)]
     shown = [(title, found) for title, found in shown if found.get(JAVA) or found.get(FERRO)]
     if not shown:

@@ -18,7 +18,7 @@ class Target:
             return f"at least {self.at_least:g} {times}"
         bound = self.at_most
         if self.against == JAVA and bound < 1:
-            return f"at most 1/{1 / bound:g} of Java"
+            return f"at most 1/{1 / bound:.3g} of Java"
         return f"at most {bound:g} {times}"
 
     def met(self, value):
@@ -94,8 +94,55 @@ SPECIAL_ROWS = [
         Target("set rate against 10 thousand znodes", "times", "rate_kept", at_least=0.9, against=None),
     ]),
 ]
-FULL_ONLY = {"fill-5m"}
-ALL_ROWS = LOAD_ROWS + SPECIAL_ROWS
+def worst_second(result):
+    """The least that was done in a second, against the average. What is left of the last second does not count."""
+    whole = result["each_second"][:int(result["seconds"])]
+    return min(whole) / result["per_second"]
+
+
+# Three servers; connections are spread over all of them.
+ENSEMBLE_LOAD_ROWS = [
+    Row("set-50x20", "set 100 B, 50 x 20", load("set", 50, 20),
+        [per_second(4), cpu(4), latency("p99_9_us", "p99.9", 5)]),
+    Row("create-50x20", "create 100 B, 50 x 20", load("create", 50, 20),
+        [per_second(4), cpu(4), latency("p99_9_us", "p99.9", 5)]),
+    Row("get-50x20", "get 100 B, 50 x 20", load("get", 50, 20), [per_second(8), cpu(8)]),
+    Row("mixed-90", "90 % get, 10 % set, 50 x 20", load("mixed", 50, 20, "--reads", "90"), [per_second(5), cpu(5)]),
+    Row("mixed-50", "50 % get, 50 % set, 50 x 20", load("mixed", 50, 20, "--reads", "50"), [per_second(5), cpu(5)]),
+    Row("set-1x1", "set 100 B, 1 x 1, at a follower", load("set", 1, 1),
+        [latency("p50_us", "p50", 1 / 0.6), latency("p99_9_us", "p99.9", 2)]),
+]
+ENSEMBLE_SPECIAL_ROWS = [
+    Row("failover", "leader SIGKILLed to first acknowledged write", None,
+        [Target("median", "ms", "ms", at_most=1 / 3, digits=0)]),
+    Row("join", "a wiped follower joins, 1 million znodes", None,
+        [Target("until it serves", "s", "join_s", at_most=1 / 3)]),
+    Row("steady", "steady writes, checkpoints, a wiped follower joins", None,
+        [SPREAD, Target("worst second over average", "times", worst_second, at_least=0.4, against=None)]),
+]
+
+
+class Suite:
+    """What one command measures, in the order in which it does."""
+
+    def __init__(self, name, title, setting, load_rows, special_rows, full_only=frozenset()):
+        self.name, self.title, self.setting = name, title, setting
+        self.load_rows, self.special_rows, self.full_only = load_rows, special_rows, full_only
+        self.rows = load_rows + special_rows
+
+
+STANDALONE = Suite(
+    "standalone", "standalone",
+    "Both servers and the load generator share this machine, fsync is on, data is on the same disk. CPU time and RSS are "
+    "the server's own, read from the operating system. Restart: SIGTERM, then the time from exec to the first answer, "
+    "file cache warm.",
+    LOAD_ROWS, SPECIAL_ROWS, {"fill-5m"})
+ENSEMBLE = Suite(
+    "ensemble", "ensembles of three",
+    "All three servers and the load generator share this machine, fsync is on, data is on the same disk. Connections are "
+    "spread over the three, CPU time is their sum, read from the operating system. Failover: default ticks, from the "
+    "SIGKILL to the acknowledgement of a write sent after it. Join: from exec on an empty directory to the first answer.",
+    ENSEMBLE_LOAD_ROWS, ENSEMBLE_SPECIAL_ROWS)
 
 
 def figure(results, which):

@@ -29,7 +29,7 @@ class Failed(Exception):
     pass
 
 
-def build(wanted):
+def build(wanted, heap):
     """Builds the load generator and, unless FERROKEEPER names a binary, the server. Returns the commands."""
     cargo = ["cargo", "build", "--release"]
     subprocess.run(cargo + ["-p", "ferrokeeper-bench", "--bin", "zkload"], cwd=PROJECT, check=True)
@@ -44,7 +44,7 @@ def build(wanted):
         script = f'set -euo pipefail; source compat-tests/lib/env.sh; java_classpath {ZK_VERSION}'
         found = subprocess.run(["bash", "-c", script], cwd=PROJECT, check=True, stdout=subprocess.PIPE, text=True)
         main = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
-        commands[JAVA] = ["java", "-Xmx4g", "-cp", found.stdout.strip(), main]
+        commands[JAVA] = ["java", f"-Xmx{heap}", "-cp", found.stdout.strip(), main]
     return commands
 
 
@@ -61,29 +61,49 @@ def free_port():
 
 
 class Server:
-    def __init__(self, kind, command, directory):
-        self.kind, self.command, self.dir = kind, command, directory
+    def __init__(self, kind, command, directory, more_config="", port=None):
+        """`port`: for a member of an ensemble, whose port the others know; otherwise a new one for each start."""
+        self.kind, self.command, self.dir, self.more_config = kind, command, directory, more_config
         self.process = None
-        self.port = None
+        self.port = self.fixed_port = port
         shutil.rmtree(directory, ignore_errors=True)
         os.makedirs(directory)
 
-    def start(self, timeout=300):
-        """Starts on the data that is there; returns the seconds from exec until it serves."""
-        self.port = free_port()
+    def launch(self):
+        self.port = self.fixed_port or free_port()
         config = os.path.join(self.dir, "zoo.cfg")
         with open(config, "w") as f:
-            f.write(CONFIG.format(dir=self.dir, port=self.port))
+            f.write(CONFIG.format(dir=self.dir, port=self.port) + self.more_config)
         with open(os.path.join(self.dir, "server.log"), "a") as log:
-            begun = time.monotonic()
             self.process = subprocess.Popen(self.command + [config], stdout=log, stderr=log, cwd=self.dir)
+
+    def start(self, timeout=300):
+        """Starts on the data that is there; returns the seconds from exec until it serves."""
+        begun = time.monotonic()
+        self.launch()
+        self.wait_serving(timeout)
+        return time.monotonic() - begun
+
+    def wait_serving(self, timeout=300):
+        begun = time.monotonic()
         while time.monotonic() < begun + timeout:
-            if "Mode:" in self.word("srvr"):
-                return time.monotonic() - begun
+            if self.mode():
+                return
             if self.process.poll() is not None:
                 raise Failed(f"{self.kind} ended before it served, see {self.dir}/server.log")
             time.sleep(0.002)
         raise Failed(f"{self.kind} does not serve after {timeout} s, see {self.dir}/server.log")
+
+    def mode(self):
+        """standalone, leader, follower; None while it does not serve."""
+        found = re.search(r"Mode: (\S+)", self.word("srvr"))
+        return found.group(1) if found else None
+
+    def addresses(self):
+        return f"127.0.0.1:{self.port}"
+
+    def pids(self):
+        return str(self.process.pid)
 
     def word(self, word):
         try:
@@ -162,7 +182,7 @@ class Load:
     def start(self, server, args):
         command = [self.zkload] + args + ["--json", "-"]
         if server is not None:
-            command += ["--server", f"127.0.0.1:{server.port}", "--pid", str(server.process.pid)]
+            command += ["--server", server.addresses(), "--pid", server.pids()]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def finish(self, process, timeout):

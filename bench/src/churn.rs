@@ -103,14 +103,15 @@ pub fn run(limits: &Limits, meter: &mut Meter) -> Result<()> {
 
 fn open(limits: &Limits, epoll: &Epoll, token: usize) -> Result<Slot> {
     let begun = now_ns();
+    let server = limits.servers[token % limits.servers.len()];
     let socket = Socket::new(
-        Domain::for_address(limits.server),
+        Domain::for_address(server),
         Type::STREAM,
         Some(Protocol::TCP),
     )?;
     socket.set_nonblocking(true)?;
     socket.set_linger(Some(Duration::ZERO))?;
-    match socket.connect(&limits.server.into()) {
+    match socket.connect(&server.into()) {
         Err(e) if e.raw_os_error() != Some(libc::EINPROGRESS) => {
             return Err(e).context("cannot connect");
         }

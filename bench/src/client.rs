@@ -21,8 +21,10 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn open(server: SocketAddr, timeout_ms: i32) -> Result<Client> {
-        let mut writer = TcpStream::connect_timeout(&server, Duration::from_secs(10))
+    /// A session at the first of the servers.
+    pub fn open(servers: &[SocketAddr], timeout_ms: i32) -> Result<Client> {
+        let server = servers.first().context("no server is named")?;
+        let mut writer = TcpStream::connect_timeout(server, Duration::from_secs(10))
             .with_context(|| format!("cannot connect to {server}"))?;
         writer.set_nodelay(true)?;
         writer.set_read_timeout(Some(Duration::from_secs(60)))?;

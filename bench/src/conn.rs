@@ -37,15 +37,16 @@ impl Conn {
         }
     }
 
-    /// Opens `n` sessions; their connections are non-blocking afterwards.
-    pub fn open(server: SocketAddr, n: usize, timeout_ms: i32) -> Result<Vec<Conn>> {
+    /// Opens `n` sessions, at each server in turn; their connections are non-blocking afterwards.
+    pub fn open(servers: &[SocketAddr], n: usize, timeout_ms: i32) -> Result<Vec<Conn>> {
         let mut conns = Vec::with_capacity(n);
         let mut hello = Vec::new();
         wire::connect(&mut hello, timeout_ms);
         while conns.len() < n {
             let first = conns.len();
-            for _ in first..n.min(first + HANDSHAKES_IN_FLIGHT_MAX) {
-                let mut stream = TcpStream::connect_timeout(&server, SETUP_TIMEOUT)
+            for at in first..n.min(first + HANDSHAKES_IN_FLIGHT_MAX) {
+                let server = &servers[at % servers.len()];
+                let mut stream = TcpStream::connect_timeout(server, SETUP_TIMEOUT)
                     .with_context(|| format!("cannot connect to {server}"))?;
                 stream.set_nodelay(true)?;
                 stream.set_read_timeout(Some(SETUP_TIMEOUT))?;

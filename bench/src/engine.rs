@@ -20,7 +20,8 @@ const IN_FLIGHT_MAX: usize = 4_000_000;
 pub const SCRATCH_BYTES: usize = 1 << 18;
 
 pub struct Limits {
-    pub server: SocketAddr,
+    /// Connections go to each in turn.
+    pub servers: Vec<SocketAddr>,
     pub connections: usize,
     pub depth: usize,
     /// Requests per second of the open loop.
@@ -69,7 +70,11 @@ struct Run<'a, W> {
 }
 
 pub fn run<W: Work>(limits: &Limits, work: &mut W, meter: &mut Meter) -> Result<()> {
-    let conns = Conn::open(limits.server, limits.connections, limits.session_timeout_ms)?;
+    let conns = Conn::open(
+        &limits.servers,
+        limits.connections,
+        limits.session_timeout_ms,
+    )?;
     let mut run = Run {
         limits,
         work,

@@ -12,12 +12,12 @@ use crate::wire;
 
 pub fn run(limits: &Limits, root: &str, data: &[u8], meter: &mut Meter) -> Result<()> {
     let node = format!("{root}/watched");
-    let mut client = Client::open(limits.server, limits.session_timeout_ms)?;
+    let mut client = Client::open(&limits.servers, limits.session_timeout_ms)?;
     client.create_all(&[root.to_string(), node.clone()], data)?;
     client.close()?;
 
     let watchers = limits.connections;
-    let mut conns = Conn::open(limits.server, watchers + 1, limits.session_timeout_ms)?;
+    let mut conns = Conn::open(&limits.servers, watchers + 1, limits.session_timeout_ms)?;
     let writer = watchers;
     let mut epoll = Epoll::new()?;
     for (token, conn) in conns.iter_mut().enumerate() {

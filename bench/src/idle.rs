@@ -31,7 +31,7 @@ pub fn run(limits: &Limits, meter: &mut Meter) -> Result<()> {
         let missing = limits.connections - conns.len();
         if missing > 0 {
             let more = missing.min(OPENED_TOGETHER);
-            for conn in Conn::open(limits.server, more, limits.session_timeout_ms)? {
+            for conn in Conn::open(&limits.servers, more, limits.session_timeout_ms)? {
                 let token = conns.len();
                 epoll.add(conn.fd(), token, false)?;
                 // First pings are spread over the interval, as those of independent clients are.

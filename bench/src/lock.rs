@@ -42,11 +42,15 @@ struct Contender<'a> {
 pub fn run(limits: &Limits, root: &str, meter: &mut Meter) -> Result<()> {
     let directory = format!("{root}/lock");
     let prefix = format!("{directory}/l-");
-    let mut client = Client::open(limits.server, limits.session_timeout_ms)?;
+    let mut client = Client::open(&limits.servers, limits.session_timeout_ms)?;
     client.create_all(&[root.to_string(), directory.clone()], b"")?;
     client.close()?;
 
-    let mut conns = Conn::open(limits.server, limits.connections, limits.session_timeout_ms)?;
+    let mut conns = Conn::open(
+        &limits.servers,
+        limits.connections,
+        limits.session_timeout_ms,
+    )?;
     let mut epoll = Epoll::new()?;
     let mut contenders = Vec::new();
     for (token, conn) in conns.iter_mut().enumerate() {

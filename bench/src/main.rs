@@ -70,8 +70,9 @@ enum Kind {
 #[command(name = "zkload", about, version)]
 struct Args {
     kind: Kind,
-    #[arg(long, default_value = "127.0.0.1:2181")]
-    server: String,
+    /// The members of an ensemble, with commas between them: connections go to each in turn
+    #[arg(long, default_value = "127.0.0.1:2181", value_delimiter = ',')]
+    server: Vec<String>,
     #[arg(long, short, default_value_t = 50)]
     connections: usize,
     /// Requests under way on a connection (closed loop)
@@ -109,9 +110,9 @@ struct Args {
     keep: bool,
     #[arg(long, default_value_t = 30000)]
     session_timeout: i32,
-    /// The server's process: reports its CPU time and memory
-    #[arg(long)]
-    pid: Option<u32>,
+    /// The server's process, or all of them with commas: reports CPU time and memory, in sum
+    #[arg(long, value_delimiter = ',')]
+    pid: Vec<u32>,
     /// Where `floor` writes: the disk of the servers' data
     #[arg(long)]
     dir: Option<PathBuf>,
@@ -170,8 +171,12 @@ fn address(server: &str) -> Result<SocketAddr> {
         .with_context(|| format!("{server} has no address"))
 }
 
+fn addresses(args: &Args) -> Result<Vec<SocketAddr>> {
+    args.server.iter().map(|server| address(server)).collect()
+}
+
 fn clean(args: &Args, roots: &[&str]) -> Result<()> {
-    let mut client = Client::open(address(&args.server)?, args.session_timeout)?;
+    let mut client = Client::open(&addresses(args)?, args.session_timeout)?;
     for root in roots {
         client.purge(root)?;
     }
@@ -179,7 +184,7 @@ fn clean(args: &Args, roots: &[&str]) -> Result<()> {
 }
 
 fn measure(args: &Args) -> Result<Report> {
-    let mut meter = Meter::new(args.pid)?;
+    let mut meter = Meter::new(&args.pid)?;
     let name = args
         .kind
         .to_possible_value()
@@ -218,7 +223,7 @@ fn measure(args: &Args) -> Result<Report> {
     }
 
     let mut limits = Limits {
-        server: address(&args.server)?,
+        servers: addresses(args)?,
         connections: args.connections,
         depth: args.depth,
         rate: args.rate,
@@ -235,7 +240,7 @@ fn measure(args: &Args) -> Result<Report> {
         args.kind,
         Kind::Churn | Kind::Idle | Kind::Fill | Kind::SetFilled
     );
-    let mut client = Client::open(limits.server, args.session_timeout)?;
+    let mut client = Client::open(&limits.servers, args.session_timeout)?;
     if own_root {
         client.purge(root)?;
     }
@@ -325,7 +330,7 @@ fn measure(args: &Args) -> Result<Report> {
             client.close()?;
             let nodes = args.nodes.context("fill needs --nodes")?;
             let mut work = Fill::prepare(
-                limits.server,
+                &limits.servers,
                 args.session_timeout,
                 nodes,
                 args.batch.unwrap_or(1),

@@ -11,6 +11,20 @@ pub struct Sample {
     pub rss_kib: u64,
 }
 
+/// Of all of them together; `None` for none.
+pub fn sum(pids: &[u32]) -> Result<Option<Sample>> {
+    let mut all: Option<Sample> = None;
+    for pid in pids {
+        let one = sample(*pid)?;
+        let so_far = all.map_or((0.0, 0), |sample| (sample.cpu_us, sample.rss_kib));
+        all = Some(Sample {
+            cpu_us: so_far.0 + one.cpu_us,
+            rss_kib: so_far.1 + one.rss_kib,
+        });
+    }
+    Ok(all)
+}
+
 pub fn sample(pid: u32) -> Result<Sample> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))
         .with_context(|| format!("no process {pid}"))?;
@@ -39,6 +53,14 @@ pub fn sample(pid: u32) -> Result<Sample> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+
+    #[test]
+    fn several_processes_are_summed() {
+        let own = std::process::id();
+        assert!(super::sum(&[]).unwrap().is_none());
+        let (one, two) = (super::sum(&[own]), super::sum(&[own, own]));
+        assert!(two.unwrap().unwrap().rss_kib > one.unwrap().unwrap().rss_kib);
+    }
 
     #[test]
     fn this_process_uses_memory_and_its_clock_goes_forward() {

@@ -23,7 +23,7 @@ const PERCENTILES: [(&str, f64); 6] = [
 
 /// Collects while a work runs; only what happens between `start` and `stop` counts.
 pub struct Meter {
-    pid: Option<u32>,
+    pids: Vec<u32>,
     measuring: bool,
     start_ns: u64,
     stop_ns: u64,
@@ -38,9 +38,9 @@ pub struct Meter {
 }
 
 impl Meter {
-    pub fn new(pid: Option<u32>) -> Result<Meter> {
+    pub fn new(pids: &[u32]) -> Result<Meter> {
         Ok(Meter {
-            pid,
+            pids: pids.to_vec(),
             measuring: false,
             start_ns: 0,
             stop_ns: 0,
@@ -56,7 +56,7 @@ impl Meter {
     }
 
     pub fn start(&mut self) -> Result<()> {
-        self.before = self.pid.map(process::sample).transpose()?;
+        self.before = process::sum(&self.pids)?;
         self.own_before = Some(process::sample(std::process::id())?);
         self.start_ns = now_ns();
         self.measuring = true;
@@ -66,7 +66,7 @@ impl Meter {
     pub fn stop(&mut self) -> Result<()> {
         self.measuring = false;
         self.stop_ns = now_ns();
-        self.after = self.pid.map(process::sample).transpose()?;
+        self.after = process::sum(&self.pids)?;
         self.own_after = Some(process::sample(std::process::id())?);
         Ok(())
     }

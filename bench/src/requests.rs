@@ -264,14 +264,14 @@ pub struct Fill {
 
 impl Fill {
     pub fn prepare(
-        server: SocketAddr,
+        servers: &[SocketAddr],
         timeout_ms: i32,
         leaves: u64,
         batch: u64,
         size: usize,
     ) -> Result<Fill> {
         let tree = FillTree::new(leaves);
-        let mut client = Client::open(server, timeout_ms)?;
+        let mut client = Client::open(servers, timeout_ms)?;
         for level in tree.inner_levels() {
             client.create_all(&level, b"")?;
         }

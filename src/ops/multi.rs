@@ -7,7 +7,7 @@ use crate::proto::client::{
     CheckVersionRequest, CreateRequest, CreateTtlRequest, DeleteRequest, GetChildrenRequest,
     GetDataRequest, MultiHeader, SetDataRequest,
 };
-use crate::proto::txn::{ErrorTxn, MultiTxn};
+use crate::proto::txn::ErrorTxn;
 use crate::proto::{ErrorCode, OpCode};
 use jute::Text;
 
@@ -182,7 +182,8 @@ pub(super) fn apply<'a>(
 ) -> Result<Applied<'a>, jute::Error> {
     let failed = has_failed(body)?;
     let count: i32 = jute::read(body)?;
-    let mut results = Vec::new();
+    // An entry has eight bytes at least.
+    let mut results = Vec::with_capacity((count.max(0) as usize).min(body.len() / 8));
     let mut behind = false;
     for _ in 0..count {
         let op: OpCode = jute::read(body)?;
@@ -230,8 +231,15 @@ fn refuse_nested(op: OpCode) -> Result<(), jute::Error> {
 }
 
 fn has_failed(mut body: &[u8]) -> Result<bool, jute::Error> {
-    let txn: MultiTxn<'_> = jute::read(&mut body)?;
-    Ok(txn.txns.iter().any(|t| t.op == OpCode::ERROR))
+    let count: i32 = jute::read(&mut body)?;
+    for _ in 0..count {
+        let op: OpCode = jute::read(&mut body)?;
+        if op == OpCode::ERROR {
+            return Ok(true);
+        }
+        let _: Record<'_> = jute::read(&mut body)?;
+    }
+    Ok(false)
 }
 
 /// The bytes of one entry, borrowed for as long as the transaction.

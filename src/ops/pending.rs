@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use hashbrown::hash_map::EntryRef;
 
 use crate::ids::SessionId;
 use crate::tree::acl::AclList;
@@ -158,12 +159,14 @@ impl Pending {
         }
         change.exists = !matches!(effect, Effect::Gone);
         change.zxid = zxid;
-        let path = path::shown(path);
-        let key = match self.changes.get_key_value(path) {
-            Some((key, _)) => key.clone(),
-            None => Arc::from(path),
+        let (key, old) = match self.changes.entry_ref(path::shown(path)) {
+            EntryRef::Occupied(mut entry) => (entry.key().clone(), Some(entry.insert(change))),
+            EntryRef::Vacant(entry) => {
+                let key = Arc::<str>::from(entry.key());
+                entry.insert_with_key(key.clone(), change);
+                (key, None)
+            }
         };
-        let old = self.changes.insert(key.clone(), change);
         if let Some(undo) = &mut self.undo {
             undo.replaced.push((key.clone(), old));
         }
@@ -203,8 +206,10 @@ impl Pending {
             let Some((at, path)) = self.order.pop_front() else {
                 break;
             };
-            if self.changes.get(&path).is_some_and(|c| c.zxid == at) {
-                self.changes.remove(&path);
+            if let EntryRef::Occupied(entry) = self.changes.entry_ref(&*path)
+                && entry.get().zxid == at
+            {
+                entry.remove();
             }
         }
     }

@@ -34,6 +34,8 @@ pub(super) struct Batch<'a> {
     pub wall_ms: Option<i64>,
     pub answered: u64,
     pub submitted: usize,
+    /// Something was queued on the way to the leader.
+    pub forwarded: bool,
     /// What the throttle gave for the next request.
     pub place: Option<Place>,
     /// The requests waited for the throttle before.
@@ -59,6 +61,7 @@ impl Pipeline {
                 wall_ms: None,
                 answered: 0,
                 submitted: 0,
+                forwarded: false,
                 place: None,
                 waited,
                 too_late: false,
@@ -82,10 +85,14 @@ impl Pipeline {
             now,
             answered,
             submitted,
+            forwarded,
             ..
         } = batch;
         let last = tree.last_zxid();
         drop(tree);
+        if forwarded {
+            self.send_forwarded();
+        }
         let wake =
             prep.map(|mut prep| self.submitted(&mut prep, submitted, BroughtBy::One(client.id)));
         if answered > 0 {

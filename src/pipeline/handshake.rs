@@ -78,6 +78,7 @@ impl Pipeline {
             state.finish();
         } else if password::matches(id, request.passwd.or_empty()) {
             if self.role() == Role::Learning && !self.knows_local(id) {
+                batch.forwarded = true;
                 self.resume_session_at_leader(client, state, id, timeout_ms, legacy);
             } else {
                 self.resume_session(client, state, id, timeout_ms, legacy, kicked);
@@ -102,6 +103,7 @@ impl Pipeline {
             .queue
             .push_back(Waiting::Connect { timeout_ms, legacy });
         if self.role() == Role::Learning {
+            batch.forwarded = true;
             return self.open_session_at_leader(client, session, timeout_ms);
         }
         let request = Request {

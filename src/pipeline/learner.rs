@@ -23,10 +23,14 @@ use crate::proto::txn::TxnHeader;
 use crate::session::Session;
 use crate::tree::Tree;
 
-/// The way to the leader. Called under the tree's read lock and a client's: must only queue.
+/// The way to the leader.
 pub trait Forward: Send + Sync {
+    // Called under the tree's read lock and a client's: must only queue.
     fn request(&self, session: SessionId, cxid: i32, op: OpCode, body: &[u8], ids: &[Id]);
     fn revalidate(&self, session: SessionId, timeout_ms: i32);
+
+    /// Sends what was queued. Called without a lock.
+    fn flush(&self);
 }
 
 /// What a learner waits for, beside the queues of its connections.
@@ -62,6 +66,13 @@ impl Pipeline {
     ) {
         if let Some(forward) = self.upstream.get() {
             forward.request(session, cxid, op, body, ids);
+        }
+    }
+
+    /// What a batch of requests queued leaves together.
+    pub(super) fn send_forwarded(&self) {
+        if let Some(forward) = self.upstream.get() {
+            forward.flush();
         }
     }
 
@@ -154,6 +165,7 @@ impl Pipeline {
         learning.syncing.push_back(client.clone());
         self.forward(session.id, xid, OpCode::SYNC, body, &[]);
         drop(learning);
+        batch.forwarded = true;
         state.queue.push_back(Waiting::Sync {
             xid,
             body: body.into(),

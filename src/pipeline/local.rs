@@ -86,6 +86,7 @@ impl Pipeline {
         let timeout_ms = session.timeout_ms().to_be_bytes();
         if self.role() == Role::Learning {
             self.forward(session.id, 0, OpCode::CREATE_SESSION, &timeout_ms, &[]);
+            batch.forwarded = true;
             return Ok(());
         }
         let request = Request {

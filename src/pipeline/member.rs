@@ -13,10 +13,13 @@ use parking_lot::Mutex;
 
 use super::Pipeline;
 use super::prep::{Group, Prep, Queued};
+use super::sync::Wake;
 use crate::ids::Zxid;
 use crate::storage::{Log, LogHandle, StorageError};
 use crate::zab::Txn;
 
+/// So few proposals a link's task writes itself, while the disk is quick. Of more it has others to read.
+const WRITTEN_HERE_TXNS_MAX: usize = 2;
 /// Transactions that are read from the log at once.
 const READ_TXNS_MAX: usize = 256;
 
@@ -69,17 +72,21 @@ impl Pipeline {
         self.rest();
     }
 
-    /// What a leader proposed, for the log of this learner.
-    pub fn append(&self, txns: &[Txn]) {
+    /// What a leader proposed, for the log of this learner. [`Pipeline::see_to`] has it written.
+    pub fn append(&self, txns: &[Txn]) -> Wake {
         let mut prep = self.prep.lock();
         let prep = &mut *prep;
         if prep.group.is_prepared {
             prep.seal();
         }
+        let is_alone = !prep.has_work() && txns.len() <= WRITTEN_HERE_TXNS_MAX;
         for txn in txns {
             prep.group.push(txn.zxid, &txn.bytes);
         }
-        self.work.notify_one();
+        match is_alone && self.may_write_here() {
+            true => Wake::WriteHere,
+            false => Wake::Disk,
+        }
     }
 
     /// Behind everything appended before, and before everything appended later.
@@ -122,9 +129,7 @@ impl Pipeline {
             self.stats.proposal_bytes.proposed(sizes);
         }
         let after = Zxid(log.last_zxid());
-        let began = std::time::Instant::now();
-        log.append(group.last.0, &group.bytes)?;
-        self.stats.synced(group.txns.len(), began.elapsed());
+        self.append_group(log, &group)?;
         let last = group.last;
         member.logged.lock().push_back(Logged { after, group });
         member.quorum.durable(last);

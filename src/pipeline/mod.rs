@@ -56,7 +56,8 @@ use outbox::Outbox;
 use prep::{BroughtBy, GROUP_BYTES_MAX, Prep, Request};
 use role::CurrentRole;
 use stats::Stats;
-use sync::{Disk, Wake};
+use sync::Disk;
+pub use sync::Wake;
 use watchers::Watchers;
 
 /// What the configuration says about requests.

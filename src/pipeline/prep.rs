@@ -12,7 +12,7 @@ use super::admission::Held;
 use super::client::Client;
 use super::member::Sealed;
 use crate::auth::Id;
-use crate::ids::{ConnId, SessionId, Zxid};
+use crate::ids::{ConnId, LinkId, SessionId, Zxid};
 use crate::ops::members::Members;
 use crate::ops::pending::Pending;
 use crate::ops::{self, Rules, WriteContext, Written};
@@ -37,6 +37,8 @@ pub(super) enum BroughtBy {
     #[default]
     Nobody,
     One(ConnId),
+    /// A learner, of its clients.
+    Link(LinkId),
     Many,
 }
 
@@ -62,7 +64,7 @@ const LONE_GROUPS_MIN: u32 = 8;
 
 impl Lone {
     pub fn taken(&mut self, group: &BroughtBy) {
-        let same = self.who == *group && matches!(group, BroughtBy::One(_));
+        let same = self.who == *group && matches!(group, BroughtBy::One(_) | BroughtBy::Link(_));
         self.groups = if same {
             self.groups.saturating_add(1)
         } else {

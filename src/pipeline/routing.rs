@@ -196,6 +196,7 @@ impl Pipeline {
         };
         if self.role() == Role::Learning {
             self.forward(session.id, header.xid, header.op, body, &state.ids);
+            batch.forwarded = true;
             let forwarded = Counted::new(&self.forwarded);
             state.queue.push_back(Waiting::Write {
                 xid: header.xid,

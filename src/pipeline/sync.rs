@@ -100,7 +100,11 @@ impl Pipeline {
         }
         if self.settings.flush_delay_ms > 0 {
             let deadline = Instant::now() + Duration::from_millis(self.settings.flush_delay_ms);
-            while prep.group.txns.len() < self.settings.batch_max && !prep.stopping {
+            // What is sealed is complete, and somebody waits for it.
+            while prep.sealed.is_empty()
+                && prep.group.txns.len() < self.settings.batch_max
+                && !prep.stopping
+            {
                 if self.work.wait_until(&mut prep, deadline).timed_out() {
                     break;
                 }
@@ -132,12 +136,18 @@ impl Pipeline {
         if let Some(member) = self.member.get() {
             return self.write_as_member(member, log, group);
         }
+        self.append_group(log, &group)?;
+        self.apply_durable(group);
+        Ok(())
+    }
+
+    /// On disk when it returns.
+    pub(super) fn append_group(&self, log: &mut Log, group: &Group) -> Result<(), StorageError> {
         let began = Instant::now();
         log.append(group.last.0, &group.bytes)?;
         let took = began.elapsed();
         self.disk.took(took);
         self.stats.synced(group.txns.len(), took);
-        self.apply_durable(group);
         Ok(())
     }
 
@@ -171,15 +181,19 @@ impl Pipeline {
             .store(prep.group.bytes.len(), Ordering::Relaxed);
         self.outstanding.fetch_add(txns, Ordering::Relaxed);
         let alone = prep.lone.is(&prep.group.brought_by);
-        if alone && self.settings.flush_delay_ms == 0 && self.disk.is_quick() {
+        if alone && self.may_write_here() {
             Wake::WriteHere
         } else {
             Wake::Disk
         }
     }
 
-    /// Has what was submitted written, by the caller if that is quicker.
-    pub(super) fn see_to(&self, wake: Wake) {
+    pub(super) fn may_write_here(&self) -> bool {
+        self.settings.flush_delay_ms == 0 && self.disk.is_quick()
+    }
+
+    /// Has what was submitted written, by the caller if that is quicker. To be called without a lock.
+    pub fn see_to(&self, wake: Wake) {
         if wake == Wake::Nobody {
             return;
         }
@@ -188,9 +202,14 @@ impl Pipeline {
             && held.is_some()
         {
             match self.write_group(&mut held) {
-                // Of a member, what was sealed went first.
                 Ok(()) if self.member.get().is_none() => return,
-                Ok(()) => {}
+                // Of a member, what was sealed went first.
+                Ok(()) => {
+                    drop(held);
+                    if !self.prep.lock().has_work() {
+                        return;
+                    }
+                }
                 Err(e) => *self.disk.failed.lock() = Some(e),
             }
         }
@@ -211,6 +230,10 @@ impl Pipeline {
         }
     }
 
+    pub(super) fn disk_usually_takes(&self) -> Duration {
+        Duration::from_micros(self.disk.usual_us.load(Ordering::Relaxed))
+    }
+
     /// Everything that there is to do for who writes the log.
     pub(super) fn write_all(&self, log: &mut Option<Log>) {
         while self.prep.lock().has_work() {
@@ -228,8 +251,9 @@ impl Pipeline {
 }
 
 /// Who writes what was submitted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wake {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wake {
+    #[default]
     Nobody,
     Disk,
     WriteHere,

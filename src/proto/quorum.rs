@@ -361,6 +361,12 @@ pub struct ForwardedRequest {
 impl ForwardedRequest {
     const HEAD_LEN: usize = 16;
 
+    /// Without a look at the rest.
+    pub fn op_of(packet: &QuorumPacket) -> Option<OpCode> {
+        let op = packet.data_or_empty().get(12..)?.first_chunk()?;
+        Some(OpCode(i32::from_be_bytes(*op)))
+    }
+
     pub fn decode(packet: &QuorumPacket) -> Result<ForwardedRequest, PacketError> {
         let mut data = packet.data.clone().unwrap_or_default();
         let too_short = "a request needs a session id, a cxid and a type, 16 bytes";

@@ -666,6 +666,8 @@ fn options(dir: &Path, file_bytes: usize) -> Options {
     options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
     options.set_track_and_verify_wals_in_manifest(true);
     options.set_recycle_log_file_num(4);
+    // A table goes out as it is written: all of it at its end would stand before the syncs of the log.
+    options.set_bytes_per_sync(1 << 20);
     options.set_write_buffer_size(file_bytes);
     options.set_max_write_buffer_number(3);
     options.set_allow_concurrent_memtable_write(false);

@@ -290,7 +290,7 @@ fn a_leader_believes_in_sessions_of_other_servers_only() {
     let frame = create(1, "/a", 0);
     for id in [of(LEARNER), of(LEADER)] {
         let request = super::member::forwarded(id, 1, OpCode::CREATE, &frame[12..]);
-        leader.pipeline().remote_request(LINK, &request, &[]);
+        leader.pipeline().remote_requests(LINK, &[request]).unwrap();
     }
     let codes: Vec<i32> = leader.commit().iter().map(error_of).collect();
     assert_eq!(codes, [OK, ErrorCode::SESSION_EXPIRED.0]);

@@ -1,13 +1,15 @@
 //! The pipeline of a member, with a driver and a leader that only remember what they were told.
 
+use std::time::Duration;
+
 use super::*;
 use crate::ids::{Epoch, LinkId, Zxid};
-use crate::pipeline::Forward;
 use crate::pipeline::member::{LogJob, Quorum};
 use crate::pipeline::recovery::Restoring;
 use crate::pipeline::role::Role;
+use crate::pipeline::{Forward, Wake};
 use crate::proto::client::SyncRequest;
-use crate::proto::quorum::ForwardedRequest;
+use crate::proto::quorum::{ForwardedRequest, PacketKind, QuorumPacket};
 use crate::storage::{self, Log, StorageConfig};
 use crate::zab::Txn;
 
@@ -38,6 +40,8 @@ pub(super) type Request = (SessionId, i32, OpCode, Vec<u8>);
 pub(super) struct Upstream {
     pub(super) requests: Mutex<Vec<Request>>,
     pub(super) revalidations: Mutex<Vec<(SessionId, i32)>>,
+    /// Requests that are queued and not sent.
+    unsent: Mutex<usize>,
 }
 
 impl Forward for Upstream {
@@ -51,10 +55,15 @@ impl Forward for Upstream {
     ) {
         let request = (session, cxid, op, body.to_vec());
         self.requests.lock().push(request);
+        *self.unsent.lock() += 1;
     }
 
     fn revalidate(&self, session: SessionId, timeout_ms: i32) {
         self.revalidations.lock().push((session, timeout_ms));
+    }
+
+    fn flush(&self) {
+        *self.unsent.lock() = 0;
     }
 }
 
@@ -140,25 +149,24 @@ impl Server {
 
     /// Everything that the learner sent, as it comes to the leader.
     pub(super) fn pass_on(&self, link: LinkId, leader: &Server) {
-        for (session, cxid, op, body) in std::mem::take(&mut *self.upstream.requests.lock()) {
-            let request = forwarded(session, cxid, op, &body);
-            leader.pipeline().remote_request(link, &request, &[]);
-        }
+        let requests = std::mem::take(&mut *self.upstream.requests.lock());
+        assert_eq!(*self.upstream.unsent.lock(), 0);
+        let packets = requests
+            .into_iter()
+            .map(|(session, cxid, op, body)| forwarded(session, cxid, op, &body));
+        let packets: Vec<QuorumPacket> = packets.collect();
+        leader.pipeline().remote_requests(link, &packets).unwrap();
     }
 }
 
-pub(super) fn forwarded(
-    session: SessionId,
-    cxid: i32,
-    op: OpCode,
-    body: &[u8],
-) -> ForwardedRequest {
-    ForwardedRequest {
+pub(super) fn forwarded(session: SessionId, cxid: i32, op: OpCode, body: &[u8]) -> QuorumPacket {
+    let request = ForwardedRequest {
         session_id: session.0,
         cxid,
         op,
         record: body.to_vec().into(),
-    }
+    };
+    QuorumPacket::with_data(PacketKind::REQUEST, -1, request.encode())
 }
 
 pub(super) const LINK: LinkId = LinkId(7);
@@ -186,7 +194,7 @@ pub(super) fn sync(xid: i32) -> Vec<u8> {
 fn create_as(leader: &Server, link: LinkId, session: SessionId, cxid: i32, path: &'static str) {
     let frame = create(cxid, path, 0);
     let request = forwarded(session, cxid, OpCode::CREATE, &frame[12..]);
-    leader.pipeline().remote_request(link, &request, &[]);
+    leader.pipeline().remote_requests(link, &[request]).unwrap();
 }
 
 pub(super) fn has_ended(peer: &Peer) -> bool {
@@ -458,7 +466,7 @@ fn whatever_is_wrong_with_a_remote_request_it_gets_one_transaction() {
     create_as(&leader, LINK, unknown, 1, "/a");
     let ask = |op, body: &[u8]| {
         let request = forwarded(unknown, 0, op, body);
-        leader.pipeline().remote_request(LINK, &request, &[]);
+        leader.pipeline().remote_requests(LINK, &[request]).unwrap();
     };
     ask(OpCode::CREATE_SESSION, &4000i32.to_be_bytes());
     ask(OpCode::CREATE, &[1, 2, 3]);
@@ -572,6 +580,41 @@ fn what_came_before_the_role_is_read_from_the_log_and_the_rest_is_at_hand() {
     learner.deliver(&txns[4]);
     assert!(learner.pipeline().tree().get("/d").is_some());
     assert_eq!(learner.pipeline().outstanding(), 0);
+}
+
+#[test]
+fn who_brings_few_proposals_writes_them_while_the_disk_is_quick() {
+    let (mut leader, mut learner) = (Server::leader(), Server::learner());
+    let peer = leader.rig.peer();
+    leader.rig.send(&peer, &connect());
+    leader.rig.answers_to_connect(&peer);
+    let mut txns = leader.commit();
+    for xid in 0..6 {
+        leader.rig.send(&peer, &create(xid, "/n-", 2));
+        txns.extend(leader.commit());
+    }
+    assert_eq!(learner.pipeline().append(&txns[..1]), Wake::WriteHere);
+    // There is something to write already, by whoever said that he would.
+    assert_eq!(learner.pipeline().append(&txns[1..2]), Wake::Disk);
+    learner.write();
+    assert_eq!(learner.pipeline().append(&txns[2..5]), Wake::Disk, "many");
+    learner.write();
+    learner.pipeline().disk_takes(Duration::from_millis(5));
+    assert_eq!(learner.pipeline().append(&txns[5..6]), Wake::Disk, "slow");
+    learner.write();
+    learner.deliver(&txns[5]);
+    assert_eq!(learner.pipeline().tree().applied_zxid(), txns[5].zxid);
+}
+
+#[test]
+fn a_member_knows_how_long_its_disk_takes() {
+    let (mut leader, mut learner) = (Server::leader(), Server::learner());
+    let peer = leader.rig.peer();
+    leader.rig.send(&peer, &connect());
+    learner.pipeline().disk_takes(Duration::from_secs(3600));
+    let before = learner.pipeline().disk_usually_takes();
+    learner.follow(&leader.commit());
+    assert!(learner.pipeline().disk_usually_takes() < before);
 }
 
 #[test]

@@ -2,14 +2,27 @@
 
 use std::sync::Arc;
 
-use super::Member;
 use super::config_files::ConfigFiles;
+use super::{Core, Member};
 use crate::ids::Zxid;
+use crate::pipeline::Wake;
 use crate::storage::snapshot::SnapshotReader;
 use crate::storage::{Log, StorageError};
 use crate::zab::{Input, Write};
 
 impl Member {
+    /// The log's thread is woken once for all that came together.
+    pub(super) fn append(&self, core: &mut Core) {
+        if !core.appended.is_empty() {
+            core.wake = match (core.wake, self.pipeline.append(&core.appended)) {
+                (Wake::Nobody, wake) => wake,
+                _ => Wake::Disk,
+            };
+            core.appended.clear();
+        }
+    }
+
+    /// All but appends.
     pub(super) fn persist(self: &Arc<Self>, write: Write) {
         let snapshot = match &write {
             // Taken now: the link may be gone when its turn comes.
@@ -32,7 +45,7 @@ impl Member {
         snapshot: Option<SnapshotReader>,
     ) -> Result<(), StorageError> {
         match write {
-            Write::Append(_) => unreachable!("the log's thread takes these by itself"),
+            Write::Append(_) => unreachable!("these are gathered and go to the log's thread"),
             Write::AcceptedEpoch(epoch) => self.epochs.lock().set_accepted(epoch.0),
             Write::CurrentEpoch(epoch) => self.epochs.lock().set_current(epoch.0),
             Write::Cut(zxid) => {

@@ -244,11 +244,22 @@ pub(super) fn ping_answer(zxid: Zxid, touched: &[(SessionId, i32)]) -> QuorumPac
 
 /// What is not ZAB's: requests, sessions and syncs, both ways.
 impl Member {
-    pub(super) fn upward(self: &Arc<Self>, id: LinkId, packet: QuorumPacket) {
+    pub(super) fn upward(self: &Arc<Self>, id: LinkId, packets: &[QuorumPacket]) {
         let Some(link) = self.link(id) else { return };
-        if let Err(e) = self.take_upward(&link, &packet) {
-            tracing::warn!("closing the quorum connection to {}: {e}", link.remote);
-            link.close();
+        let mut rest = packets;
+        while !rest.is_empty() {
+            // Requests in a row become transactions together.
+            let requests = rest.iter().take_while(|packet| is_write(packet)).count();
+            let (now, later) = rest.split_at(requests.max(1));
+            rest = later;
+            let taken = match (requests, now) {
+                (0, [packet]) => self.take_upward(&link, packet),
+                _ => self.pipeline.remote_requests(link.id, now),
+            };
+            if let Err(e) = taken {
+                tracing::warn!("closing the quorum connection to {}: {e}", link.remote);
+                return link.close();
+            }
         }
     }
 
@@ -292,9 +303,6 @@ impl Member {
                 if request.op == OpCode::SYNC {
                     // It must not overtake what this learner has sent before and what waits for the log.
                     self.input(Input::Sync(link.id, self.pipeline.prepared()));
-                } else {
-                    let ids = packet.authinfo.as_deref().unwrap_or_default();
-                    self.pipeline.remote_request(link.id, &request, ids);
                 }
             }
             PacketKind::SYNC => self.pipeline.synced(),
@@ -307,9 +315,13 @@ impl Member {
         // Without a leader the connection of whoever asked is being closed.
         if let Some(link) = &*self.upstream.read() {
             send(link);
-            link.flush();
         }
     }
+}
+
+/// A request that becomes a transaction.
+fn is_write(packet: &QuorumPacket) -> bool {
+    packet.kind == PacketKind::REQUEST && ForwardedRequest::op_of(packet) != Some(OpCode::SYNC)
 }
 
 /// A learner's clients ask the leader.
@@ -329,6 +341,13 @@ impl Forward for Member {
         let data = Touch::encode_all(&[touch]);
         let packet = QuorumPacket::with_data(PacketKind::REVALIDATE, NO_ZXID, data);
         self.with_upstream(|link| link.send(&packet));
+    }
+
+    fn flush(&self) {
+        let link = self.upstream.read().clone();
+        if let Some(link) = link {
+            link.flush();
+        }
     }
 }
 

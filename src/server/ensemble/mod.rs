@@ -30,8 +30,8 @@ use crate::net::election::ElectionNet;
 use crate::net::peer_stream::PeerSecurity;
 use crate::net::quorum::{Link, LinkLimits, Links, Pieces};
 use crate::ops::members::Members;
-use crate::pipeline::Pipeline;
 use crate::pipeline::member::{LogJob, Quorum};
+use crate::pipeline::{Pipeline, Wake};
 use crate::proto::quorum::QuorumPacket;
 use crate::server::client_port::ClientPort;
 use crate::storage::{Epochs, LogHandle, Places, State};
@@ -68,8 +68,8 @@ pub struct Stores {
 pub struct Member {
     settings: MemberSettings,
     core: Mutex<Core>,
-    /// Done in order by whoever holds this.
-    later: Mutex<()>,
+    /// Done in order by whoever holds this. Empty while nobody does.
+    later: Mutex<VecDeque<Later>>,
     pipeline: Arc<Pipeline>,
     election: ElectionNet,
     log: LogHandle,
@@ -97,6 +97,8 @@ struct Core {
     later: VecDeque<Later>,
     /// For the log of this learner: what came together is written together.
     appended: Vec<Txn>,
+    /// Who writes it.
+    wake: Wake,
     /// Links that got something in this step.
     unflushed: Vec<Arc<Link>>,
     /// The task that accepts learners, while leading.
@@ -118,7 +120,8 @@ struct Core {
 /// What is done when the peer is not locked any more.
 enum Later {
     Deliver(Zxid),
-    Upward(LinkId, QuorumPacket),
+    /// In their order, with nothing between them.
+    Upward(LinkId, Vec<QuorumPacket>),
     Became(Status),
     Serve(Epoch, Option<LinkId>),
     ServeReadOnly,
@@ -156,6 +159,7 @@ impl Member {
     /// Sends what was put into links, and does what has to wait for the lock.
     fn finish(self: &Arc<Self>, mut core: parking_lot::MutexGuard<'_, Core>) {
         self.append(&mut core);
+        let wake = std::mem::take(&mut core.wake);
         let unflushed = std::mem::take(&mut core.unflushed);
         let deadline = core.peer.deadline();
         let sooner = match (deadline, core.wake_at) {
@@ -164,6 +168,9 @@ impl Member {
         };
         let has_later = !core.later.is_empty();
         drop(core);
+        if wake == Wake::Disk {
+            self.pipeline.see_to(wake);
+        }
         for link in &unflushed {
             link.flush();
         }
@@ -173,26 +180,31 @@ impl Member {
         if has_later {
             self.do_later();
         }
+        if wake == Wake::WriteHere {
+            self.pipeline.see_to(wake);
+        }
     }
 
     /// Whoever holds the lock does what others left, too: so none of them waits, and the order stays.
     fn do_later(self: &Arc<Self>) {
         loop {
-            let Some(_doing) = self.later.try_lock() else {
+            let Some(mut doing) = self.later.try_lock() else {
                 return;
             };
-            while let Some(later) = self.next_later() {
-                self.do_one(later);
+            loop {
+                std::mem::swap(&mut self.core.lock().later, &mut doing);
+                if doing.is_empty() {
+                    break;
+                }
+                while let Some(later) = doing.pop_front() {
+                    self.do_one(later);
+                }
             }
-            drop(_doing);
+            drop(doing);
             if self.core.lock().later.is_empty() {
                 return;
             }
         }
-    }
-
-    fn next_later(&self) -> Option<Later> {
-        self.core.lock().later.pop_front()
     }
 
     fn do_one(self: &Arc<Self>, later: Later) {
@@ -202,7 +214,7 @@ impl Member {
                     super::fatal(&e);
                 }
             }
-            Later::Upward(link, packet) => self.upward(link, packet),
+            Later::Upward(link, packets) => self.upward(link, &packets),
             Later::Became(status) => {
                 tracing::info!("{}", describe(status));
                 *self.upstream.write() = None;
@@ -287,7 +299,10 @@ impl Member {
                 Some(Later::Deliver(last)) => *last = zxid,
                 _ => core.later.push_back(Later::Deliver(zxid)),
             },
-            Output::Upward(link, packet) => core.later.push_back(Later::Upward(link, packet)),
+            Output::Upward(link, packet) => match core.later.back_mut() {
+                Some(Later::Upward(of, packets)) if *of == link => packets.push(packet),
+                _ => core.later.push_back(Later::Upward(link, vec![packet])),
+            },
             Output::AnswerPing(link, zxid) => {
                 let touched = self.pipeline.take_touched();
                 self.send(core, link, &links::ping_answer(zxid, &touched));
@@ -321,13 +336,6 @@ impl Member {
                 }
             }
             Output::Stop(why) => super::stop_at_once(&why),
-        }
-    }
-
-    fn append(&self, core: &mut Core) {
-        if !core.appended.is_empty() {
-            self.pipeline.append(&core.appended);
-            core.appended.clear();
         }
     }
 

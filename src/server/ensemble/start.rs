@@ -17,7 +17,7 @@ use crate::membership::change;
 use crate::net::election::{ElectionInbox, ElectionNet, ElectionNetConfig};
 use crate::net::peer_stream::PeerSecurity;
 use crate::net::quorum::{self, LinkLimits, Links};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, Wake};
 use crate::server::ServerError;
 use crate::server::client_port::ClientPort;
 use crate::storage::snapshot::Limits;
@@ -141,6 +141,7 @@ impl Member {
                 out: Vec::new(),
                 later: VecDeque::new(),
                 appended: Vec::new(),
+                wake: Wake::Nobody,
                 unflushed: Vec::new(),
                 accepting: None,
                 dialing: None,
@@ -151,7 +152,7 @@ impl Member {
                 leading_since: None,
                 secluding: None,
             }),
-            later: Mutex::new(()),
+            later: Mutex::default(),
             election,
             log: stores.log.clone(),
             state: stores.state,
