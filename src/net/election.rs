@@ -79,6 +79,8 @@ struct Shared {
 struct Configs {
     committed: Membership,
     last_seen: Option<Membership>,
+    /// Where this server listens, or tries to.
+    listens: Vec<PeerAddress>,
     /// What greetings tell.
     own_addresses: Vec<String>,
 }
@@ -108,6 +110,7 @@ impl ElectionNet {
             committed: config.committed.clone(),
             last_seen: config.last_seen.clone(),
             own_addresses: address::told(&own, config.multiple_addresses).await,
+            listens: own,
         };
         let (ring, inbox) = inbox::new();
         let shared = Arc::new(Shared {
@@ -145,15 +148,13 @@ impl ElectionNet {
     pub fn reconfigure(&self, committed: &Membership, last_seen: Option<&Membership>) {
         let id = self.shared.config.id;
         let mut configs = self.shared.configs.lock();
-        let before = configs.own(id);
         configs.committed = committed.clone();
         configs.last_seen = last_seen.cloned();
-        let now = configs.own(id);
-        drop(configs);
-        // Whoever is not listed any more keeps its port: others may still ask it.
-        if let Some(now) = now
-            && before.as_ref() != Some(&now)
-        {
+        // Whoever is not listed keeps its port: others may still ask it, and it may be listed again.
+        let now = configs.own(id).filter(|now| *now != configs.listens);
+        if let Some(now) = now {
+            configs.listens.clone_from(&now);
+            drop(configs);
             listen::again(self.shared.clone(), now);
         }
     }

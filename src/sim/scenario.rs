@@ -101,7 +101,7 @@ impl Scenario {
         };
         // Of a stream of its own: whatever it says, the rest of the seed's world is the same.
         let mut operator = Rng::new(!seed);
-        let reconfigures = operator.chance(0);
+        let reconfigures = operator.chance(400);
         let guests = operator.index(3);
         // Of another one, for the same reason.
         let mut of_epochs = Rng::new(seed.rotate_left(32));

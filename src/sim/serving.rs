@@ -539,8 +539,9 @@ impl Serving {
         let Ask {
             session, xid, op, ..
         } = *ask;
-        // What the leader itself decides needs no leave, and a session that begins is not known yet.
-        if op == OpCode::CREATE_SESSION || (op == OpCode::CLOSE_SESSION && xid == 0) {
+        // What the leader itself or the operator decides needs no leave, and a session that begins is not known yet.
+        let is_decided = op == OpCode::RECONFIG || (op == OpCode::CLOSE_SESSION && xid == 0);
+        if op == OpCode::CREATE_SESSION || is_decided {
             return (None, None);
         }
         let Side::Leader(leader) = &mut self.side else {

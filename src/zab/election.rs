@@ -177,6 +177,13 @@ impl Election {
         self.configs = Configs::new(committed, last_seen);
     }
 
+    /// Other members decide from now on: rounds are counted anew, as the original does, whose election is another object
+    /// then. A server without a candidate of its own could not tell the others of a round that is above theirs.
+    pub fn begin_anew(&mut self) {
+        self.clock = 0;
+        self.phase = Phase::Waiting;
+    }
+
     /// Leaves a leader without looking for another one yet.
     pub fn pause(&mut self) {
         self.phase = Phase::Waiting;

@@ -59,6 +59,9 @@ impl Mistake {
         Mistake::SnapshotInPart,
         Mistake::LeadsAlone,
         Mistake::SyncOvertakes,
+        Mistake::MembersByOldQuorum,
+        Mistake::MembersByNewQuorum,
+        Mistake::MembersForgotten,
     ];
 }
 

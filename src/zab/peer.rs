@@ -214,7 +214,10 @@ impl Peer {
                     let outcome = self.election.on_notification(now, from, &said, out);
                     self.decide(now, outcome, out);
                 }
-                false if matches!(self.role, Role::Looking) => self.look(now, out),
+                false if matches!(self.role, Role::Looking) => {
+                    self.election.begin_anew();
+                    self.look(now, out);
+                }
                 false => {}
             }
             return;

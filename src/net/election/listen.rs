@@ -98,7 +98,7 @@ pub(super) fn again(shared: Arc<Shared>, own: Vec<PeerAddress>) {
         if let Ok(listeners) = bind_all(&own, &for_ever).await
             && !shared.is_stopped.load(Ordering::Relaxed)
             // It may have taken so long that the server moved on.
-            && shared.configs.lock().own(shared.config.id).as_ref() == Some(&own)
+            && shared.configs.lock().listens == own
         {
             shared.accept_on(listeners);
         }

@@ -214,6 +214,22 @@ async fn a_new_address_is_listened_on_and_known_to_greetings() {
 }
 
 #[tokio::test]
+async fn who_is_listed_again_at_the_same_place_listens_all_the_time() {
+    let [own, peer] = ports();
+    let both = membership(&[own, peer]);
+    let (net, _inbox) = start(1, &both).await;
+    let mut without = both.clone();
+    without.servers.remove(&ServerId(1));
+    for members in [&without, &both] {
+        net.reconfigure(members, None);
+        tokio::task::yield_now().await;
+        let connected = TcpStream::connect(("127.0.0.1", own)).await;
+        assert!(connected.is_ok());
+        assert_eq!(net.shared.listening.lock().len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn a_port_that_is_taken_is_an_error() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = taken.local_addr().unwrap().port();
