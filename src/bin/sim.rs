@@ -4,6 +4,7 @@
 //! sim --seeds 0..10000            each of them; ends with 1 and prints the first that fails
 //! sim --seed 77 --trace           one, with every step
 //!     --servers 3                 so many voters, not as the seed has it
+//!     --operator                  somebody changes the members, in some of them
 //!     --mistake AckBeforeDurable  with a bug of the past; `--mistake all` says which seed finds each of them
 //! ```
 
@@ -28,6 +29,9 @@ struct Args {
     /// So many voters.
     #[arg(long)]
     servers: Option<usize>,
+    /// Somebody changes the members.
+    #[arg(long)]
+    operator: bool,
     /// Makes the core wrong on purpose.
     #[arg(long)]
     mistake: Option<String>,
@@ -49,6 +53,7 @@ fn bite(seeds: Range<u64>) -> ExitCode {
     let mistakes = Mistake::ALL.iter().map(|mistake| {
         let options = Options {
             mistake: Some(*mistake),
+            operator: mistake.is_about_members(),
             ..Options::default()
         };
         (format!("{mistake:?}"), options)
@@ -107,6 +112,7 @@ fn main() -> ExitCode {
     };
     let options = Options {
         servers: args.servers,
+        operator: args.operator,
         trace: args.trace,
         mistake,
         slip: None,

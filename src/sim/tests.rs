@@ -57,6 +57,7 @@ fn every_mistake_of_the_past_is_noticed() {
     for mistake in Mistake::ALL {
         let options = Options {
             mistake: Some(*mistake),
+            operator: mistake.is_about_members(),
             ..Options::default()
         };
         let noticed = (0..SEEDS_MAX).find(|seed| run(*seed, options).violation.is_some());

@@ -63,6 +63,15 @@ impl Mistake {
         Mistake::MembersByNewQuorum,
         Mistake::MembersForgotten,
     ];
+
+    /// Only those notice who change the members.
+    pub fn is_about_members(self) -> bool {
+        use Mistake::{MembersByNewQuorum, MembersByOldQuorum, MembersForgotten};
+        matches!(
+            self,
+            MembersByOldQuorum | MembersByNewQuorum | MembersForgotten
+        )
+    }
 }
 
 #[cfg(feature = "sim")]
