@@ -408,7 +408,9 @@ fn protocols_and_suites_are_those_that_are_set() {
 fn every_byte_arrives_once_through_a_socket_that_is_always_full() {
     for room in [1, 7, 100, 5000, 1 << 20] {
         let tls = settings("server.pem", "ca.pem");
-        let (client, server, mut wire) = shake_hands(&tls, &tls, room).unwrap();
+        // Who shakes hands sends before it reads: that takes pipes with room for a few records, as sockets are.
+        let (client, server, mut wire) = shake_hands(&tls, &tls, 1 << 20).unwrap();
+        wire.down.room = room;
         let length = if room < 100 { 20_000 } else { 300_000 };
         let sent: Vec<u8> = (0..length).map(|n: u32| (n % 251) as u8).collect();
         let (mut at, mut received) = (0, Vec::new());
