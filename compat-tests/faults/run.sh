@@ -26,7 +26,9 @@ gcc -O2 -shared -fPIC -o "$FAULT_DISK_LIBRARY" "$here/disk.c" -ldl
 export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$here/../crash:$here/../ensemble:$here"
 python3 -m unittest discover -q -s "$here/tests"
 if [ $# -eq 0 ]; then
-  set -- --seconds 75 --servers ferrokeeper,ferrokeeper,ferrokeeper --servers java-3.9,ferrokeeper,ferrokeeper
+  # Java servers beside ours are for runs by hand: one whose fsync fails now and then keeps a current epoch above its
+  # accepted one, and never starts again ("The accepted epoch, 6 is less than the current epoch, 7").
+  set -- --seconds 120 --servers ferrokeeper,ferrokeeper,ferrokeeper
 fi
 if [[ "$*" == *java* ]]; then
   CLASSPATH_JAVA_3_9=$(java_classpath "$ZK_VERSION")
