@@ -171,10 +171,6 @@ fn is_true(value: &str) -> bool {
     value.eq_ignore_ascii_case("true")
 }
 
-fn is_nonzero(value: &str) -> bool {
-    value != "0"
-}
-
 /// Where a member would act otherwise than the rest of its ensemble.
 const REFUSED_OF_MEMBERS: &[Refusal] = &[Refusal {
     key: "oraclePath",
