@@ -10,6 +10,7 @@ pub mod net;
 pub mod ops;
 pub mod pipeline;
 pub mod proto;
+pub mod sasl;
 pub mod server;
 pub mod session;
 #[cfg(feature = "sim")]

@@ -53,6 +53,7 @@ async fn run(id: ServerId, committed: Membership, candidacy: Candidacy) {
         bind_attempts_max: 3,
         multiple_addresses: false,
         security: Default::default(),
+        auth: None,
     };
     let (net, mut inbox) = ElectionNet::start(net).await.expect("the election port");
     let began = Instant::now();

@@ -6,6 +6,8 @@
 #   ensemble/run.sh --help               scenarios by name, with any mix of implementations
 #   ensemble/run.sh failover --help      how long an ensemble is without a leader
 #   ensemble/run.sh sessions --help      local sessions and read-only mode
+#   ensemble/run.sh sasl --help          members and clients that authenticate
+#   ensemble/run.sh observer-masters     observers that followers serve
 #
 # The kind `debian` is the package zookeeper's server (libzookeeper-java); its scenarios are left out where that is not installed.
 set -euo pipefail
@@ -19,5 +21,7 @@ program=scenarios.py
 if [ "${1:-}" = failover ]; then program=failover.py; shift
 elif [ "${1:-}" = sessions ]; then program=sessions.py; shift
 elif [ "${1:-}" = --long ]; then shift; set -- --table "$here/long.txt" "$@"
+elif [ "${1:-}" = sasl ]; then program=sasl.py; shift
+elif [ "${1:-}" = observer-masters ]; then program=observer_masters.py; shift
 elif [ $# -eq 0 ]; then set -- --table "$here/suite.txt"; fi
 python3 "$here/$program" "$@"

@@ -15,6 +15,7 @@ mod membership;
 pub mod properties;
 mod release;
 pub mod report;
+mod sasl;
 mod settings;
 mod system_properties;
 mod tls;
@@ -25,6 +26,7 @@ use std::path::{Path, PathBuf};
 
 pub use diagnostics::{ConfigError, Invalid, Level, Notice, Origin};
 pub use load::{SourceFile, Sources};
+pub use sasl::{Sasl, SaslOfMembers};
 pub use system_properties::SystemProperties;
 pub use tls::{
     CIPHER_SUITES, ClientAuth, ClientTls, QuorumTls, StoreFormat, Tls, TlsProtocols, TlsStore,
@@ -89,6 +91,7 @@ pub struct Config {
     pub skip_acl: bool,
     pub auth: Auth,
     pub enforce_auth: EnforceAuth,
+    pub sasl: Sasl,
 
     pub enforce_quota: bool,
     pub extended_types_enabled: bool,
@@ -275,6 +278,8 @@ pub struct Ensemble {
     pub local_sessions_enabled: bool,
     pub local_sessions_upgrading_enabled: bool,
     pub observers_persist: bool,
+    /// Where followers serve observers; `None`: observers connect to the leader.
+    pub observer_master_port: Option<u16>,
     pub dynamic_config_file: Option<PathBuf>,
     pub committed_log_txns: u32,
     /// A server may have several addresses, and all of them are told to others.

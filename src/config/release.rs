@@ -14,7 +14,10 @@ use super::settings::{Diagnostics, Setting, Settings};
 use super::{Config, Membership, MetricsProvider};
 
 const ABSENT: &[(Feature, &str)] = &[
-    (Feature::Sasl, "SASL is not available yet in this release"),
+    (
+        Feature::Kerberos,
+        "Kerberos is not available in this release; SASL is DIGEST-MD5",
+    ),
     (
         Feature::AdminServer,
         "the AdminServer is not available yet in this release; use the four-letter words",
@@ -67,7 +70,6 @@ impl Config {
                 diagnostics.error(&setting.origin, key, *message);
             }
         }
-        self.refuse_schemes(settings, diagnostics);
         self.warn_of_absent_parts(settings, diagnostics);
         warn_of_absent_providers(settings, diagnostics);
     }
@@ -77,30 +79,6 @@ impl Config {
             REFUSED_OF_MEMBERS
         } else {
             &[]
-        }
-    }
-
-    fn refuse_schemes(&self, settings: &Settings, diagnostics: &mut Diagnostics) {
-        let Some(setting) = settings
-            .get("enforce.auth.schemes")
-            .filter(|_| self.enforce_auth.enabled)
-        else {
-            return;
-        };
-        for scheme in self
-            .enforce_auth
-            .schemes
-            .iter()
-            .filter(|scheme| scheme.as_str() == "sasl")
-        {
-            diagnostics.error(
-                &setting.origin,
-                "enforce.auth.schemes",
-                format!(
-                    "Authentication scheme {scheme} is not available. It comes with a later release; \
-                     list digest, ip, x509 or ensemble, or set enforce.auth.enabled=false"
-                ),
-            );
         }
     }
 
@@ -173,7 +151,6 @@ fn warn_of_absent_providers(settings: &Settings, diagnostics: &mut Diagnostics) 
     for (suffix, setting) in settings.family("authProvider.") {
         let class = setting.value.rsplit('.').next().unwrap_or_default();
         let scheme = match class {
-            "SASLAuthenticationProvider" => "sasl",
             "KeyAuthenticationProvider" => "key",
             _ => continue,
         };
@@ -194,41 +171,18 @@ fn is_true(value: &str) -> bool {
     value.eq_ignore_ascii_case("true")
 }
 
-fn is_nonzero(value: &str) -> bool {
-    value != "0"
-}
-
 /// Where a member would act otherwise than the rest of its ensemble.
-const REFUSED_OF_MEMBERS: &[Refusal] = &[
-    Refusal {
-        key: "oraclePath",
-        is_asked_for: |_| true,
-        message: "the oracle of ensembles of two is not available; remove the key",
-    },
-    Refusal {
-        key: "observerMasterPort",
-        is_asked_for: is_nonzero,
-        message: "followers do not serve observers in this release; remove the key: observers connect to the leader",
-    },
-];
+const REFUSED_OF_MEMBERS: &[Refusal] = &[Refusal {
+    key: "oraclePath",
+    is_asked_for: |_| true,
+    message: "the oracle of ensembles of two is not available; remove the key",
+}];
 
-const REFUSALS: &[Refusal] = &[
-    Refusal {
-        key: "quorum.auth.enableSasl",
-        is_asked_for: is_true,
-        message: "SASL between servers is not available yet in this release; set it to false",
-    },
-    Refusal {
-        key: "sessionRequireClientSASLAuth",
-        is_asked_for: is_true,
-        message: "SASL is not available yet in this release, so no client could ever do anything; set it to false",
-    },
-    Refusal {
-        key: "audit.enable",
-        is_asked_for: is_true,
-        message: "the audit log is not available yet in this release, and operations would go unrecorded; set it to false",
-    },
-];
+const REFUSALS: &[Refusal] = &[Refusal {
+    key: "audit.enable",
+    is_asked_for: is_true,
+    message: "the audit log is not available yet in this release, and operations would go unrecorded; set it to false",
+}];
 
 /// Whether a test has to find this key refused or missed rather than where keys are read.
 #[cfg(test)]

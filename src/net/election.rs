@@ -25,6 +25,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::ids::ServerId;
 use crate::membership::{Membership, PeerAddress};
+use crate::net::peer_auth::PeerAuth;
 use crate::net::peer_stream::{PeerSecurity, PeerStream};
 use crate::proto::election::Notification;
 
@@ -51,6 +52,8 @@ pub struct ElectionNetConfig {
     pub multiple_addresses: bool,
     /// `sslQuorum`, `portUnification`
     pub security: PeerSecurity,
+    /// `None`: nobody has to say who it is (`quorum.auth.enableSasl`).
+    pub auth: Option<Arc<PeerAuth>>,
 }
 
 /// Connections that have not said yet whose they are; another one is closed at once.

@@ -5,6 +5,7 @@ pub mod client;
 pub mod election;
 pub mod listener;
 pub mod loops;
+pub mod peer_auth;
 pub mod peer_stream;
 pub mod quorum;
 pub mod security;

@@ -236,10 +236,11 @@ pub struct Links {
 }
 
 impl Links {
-    /// Both directions of a connection until it ends.
+    /// Both directions of a connection until it ends. `received` is what was read of it before.
     pub async fn run(
         &self,
         stream: PeerStream,
+        received: BytesMut,
         remote: SocketAddr,
         events: Arc<dyn Events>,
         limits: LinkLimits,
@@ -257,7 +258,7 @@ impl Links {
         events.up(&link);
         let read = async {
             tokio::select! {
-                ended = read(input, &link, &*events, limits) => ended,
+                ended = read(input, received, &link, &*events, limits) => ended,
                 () = link.close.notified() => Ok(()),
             }
         };
@@ -278,11 +279,11 @@ impl Links {
 
 async fn read(
     mut input: PeerStream,
+    mut buffer: BytesMut,
     link: &Arc<Link>,
     events: &dyn Events,
     limits: LinkLimits,
 ) -> Result<(), String> {
-    let mut buffer = BytesMut::new();
     let mut packets = Vec::new();
     // Behind a SNAP packet comes a stream that is no packet.
     let mut in_snapshot = false;

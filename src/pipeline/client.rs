@@ -22,6 +22,7 @@ use crate::ids::{ConnId, Xid};
 use crate::ops::put;
 use crate::proto::client::ReplyHeader;
 use crate::proto::{ErrorCode, OpCode};
+use crate::sasl::digest_md5::Server;
 use crate::session::Session;
 
 /// A way to send that may be used from any thread and never blocks.
@@ -95,6 +96,8 @@ pub(super) struct State {
     pub phase: Phase,
     pub session: Option<Arc<Session>>,
     pub ids: Arc<[Id]>,
+    /// Its SASL exchange, while the next token is awaited.
+    pub sasl: Option<Box<Server>>,
     pub queue: VecDeque<Waiting>,
     out: Vec<u8>,
     /// Somebody is writing to the socket, outside the lock.
@@ -182,6 +185,7 @@ impl Client {
             phase: Phase::New,
             session: None,
             ids,
+            sasl: None,
             queue: VecDeque::new(),
             out: Vec::new(),
             sending: false,

@@ -3,8 +3,10 @@
 use std::sync::atomic::Ordering;
 
 use super::Pipeline;
-use super::client::{Client, State, header_frame, put_reply};
-use crate::auth::AuthOutcome;
+use super::client::{Client, State, header_frame};
+use super::sasl::Step;
+use crate::auth::{AuthOutcome, Id};
+use crate::ids::SessionId;
 use crate::ops;
 use crate::proto::client::{AuthPacket, GetSaslRequest, RequestHeader, SetSaslResponse};
 use crate::proto::{ErrorCode, OpCode};
@@ -19,21 +21,13 @@ impl Pipeline {
         body: &[u8],
     ) {
         if header.op == OpCode::SASL {
-            if jute::from_slice::<GetSaslRequest<'_>>(body).is_err() {
-                return state.close_in_turn();
-            }
-            // No SASL is set up here: clients take an answer without a token as that.
-            let mut reply = Vec::new();
-            put_reply(&mut reply, header.xid, 0, |out| {
-                ops::put(
-                    out,
-                    &SetSaslResponse {
-                        token: jute::Buffer::NULL,
-                    },
-                );
-                Ok(())
-            });
-            return state.answer_in_turn(&reply);
+            return match jute::from_slice::<GetSaslRequest<'_>>(body) {
+                Ok(GetSaslRequest { token }) => match token.as_bytes() {
+                    Some(token) => self.authenticate(client, state, header.xid, token),
+                    None => state.close_in_turn(),
+                },
+                Err(_) => state.close_in_turn(),
+            };
         }
         let Ok(packet) = jute::from_slice::<AuthPacket<'_>>(body) else {
             return state.close_in_turn();
@@ -45,13 +39,7 @@ impl Pipeline {
         );
         match outcome {
             AuthOutcome::Added(new) => {
-                let mut ids = state.ids.to_vec();
-                for id in new {
-                    if !ids.contains(&id) {
-                        ids.push(id);
-                    }
-                }
-                state.ids = ids.into();
+                add_ids(state, new);
                 state.answer_in_turn(&header_frame(header.xid, 0, ErrorCode::OK));
             }
             AuthOutcome::Accepted => {
@@ -65,4 +53,59 @@ impl Pipeline {
             AuthOutcome::Close => state.close_in_turn(),
         }
     }
+
+    /// One token of a SASL exchange.
+    fn authenticate(&self, client: &Client, state: &mut State, xid: i32, token: &[u8]) {
+        let Some(sasl) = &self.settings.sasl else {
+            // Clients take an answer without a token as a server without SASL.
+            return state.answer_in_turn(&sasl_frame(xid, ErrorCode::OK, None));
+        };
+        let token = match sasl.step(&mut state.sasl, token) {
+            Step::Challenge(token) => Some(token),
+            Step::Proved { answer, user, ids } => {
+                let session = state.session.as_ref().map_or(SessionId::NONE, |s| s.id);
+                tracing::info!(
+                    "Session 0x{:x}: adding SASL authorization for authorizationID: {user}",
+                    session.0
+                );
+                add_ids(state, ids);
+                Some(answer)
+            }
+            Step::Failed(why) => {
+                tracing::warn!(
+                    "Client /{} failed to SASL authenticate: {why}",
+                    client.remote
+                );
+                if let Some(error) = sasl.error_for_failed(&self.settings.enforced_schemes) {
+                    state.answer_in_turn(&sasl_frame(xid, error, None));
+                    return state.close_in_turn();
+                }
+                None
+            }
+        };
+        state.answer_in_turn(&sasl_frame(xid, ErrorCode::OK, token.as_deref()));
+    }
 }
+
+fn add_ids(state: &mut State, new: Vec<Id>) {
+    let mut ids = state.ids.to_vec();
+    for id in new {
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    state.ids = ids.into();
+}
+
+/// Clients expect a token beside an error, too: a null one.
+fn sasl_frame(xid: i32, err: ErrorCode, token: Option<&[u8]>) -> Vec<u8> {
+    let mut reply = header_frame(xid, 0, err);
+    let token = jute::Buffer::from(token);
+    ops::put(&mut reply, &SetSaslResponse { token });
+    let length = (reply.len() - LENGTH_BYTES) as u32;
+    reply[..LENGTH_BYTES].copy_from_slice(&length.to_be_bytes());
+    reply
+}
+
+/// In front of every frame.
+const LENGTH_BYTES: usize = 4;

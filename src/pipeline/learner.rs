@@ -17,7 +17,7 @@ use super::role::Role;
 use super::routing::Locked;
 use super::watchers::{Firing, Watchers};
 use crate::auth::Id;
-use crate::ids::{SessionId, Zxid};
+use crate::ids::{LinkId, SessionId, Zxid};
 use crate::proto::OpCode;
 use crate::proto::txn::TxnHeader;
 use crate::session::Session;
@@ -39,13 +39,20 @@ pub(super) struct Learning {
     /// Handshakes whose new session the leader does not have yet.
     opening: HashMap<SessionId, Arc<Client>, RandomState>,
     /// Handshakes whose old session the leader is asked about, in the order of asking.
-    resuming: HashMap<SessionId, VecDeque<Arc<Client>>, RandomState>,
+    resuming: HashMap<SessionId, VecDeque<Asker>, RandomState>,
     /// Who asked for a sync, in the order of asking.
-    syncing: VecDeque<Arc<Client>>,
+    syncing: VecDeque<Asker>,
     /// On a leader: who asked for one, and what has to be applied before the answer.
     catching_up: VecDeque<(Zxid, Arc<Client>)>,
     /// Sessions heard of since the leader was last told.
     touched: Vec<Arc<Session>>,
+}
+
+/// On whose behalf the leader was asked.
+enum Asker {
+    Client(Arc<Client>),
+    /// An observer that is served here, for a client of its own.
+    Observer(LinkId),
 }
 
 impl Learning {
@@ -106,26 +113,31 @@ impl Pipeline {
             .push_back(Waiting::Connect { timeout_ms, legacy });
         let mut learning = self.learning.lock();
         let asked = learning.resuming.entry(session).or_default();
-        asked.push_back(client.clone());
+        asked.push_back(Asker::Client(client.clone()));
         if let Some(forward) = self.upstream.get() {
             forward.revalidate(session, timeout_ms);
         }
     }
 
-    /// The leader's answer about a session.
-    pub fn revalidated(&self, id: SessionId, is_valid: bool) {
-        let client = {
+    /// The leader's answer about a session. Gives back the observer that it is for, if it is for one.
+    pub fn revalidated(&self, id: SessionId, is_valid: bool) -> Option<LinkId> {
+        let asker = {
             let mut learning = self.learning.lock();
-            let Some(asked) = learning.resuming.get_mut(&id) else {
-                return;
-            };
-            let client = asked.pop_front();
+            let asked = learning.resuming.get_mut(&id)?;
+            let asker = asked.pop_front();
             if asked.is_empty() {
                 learning.resuming.remove(&id);
             }
-            client
+            asker?
         };
-        let Some(client) = client else { return };
+        match asker {
+            Asker::Client(client) => self.resumed(&client, id, is_valid),
+            Asker::Observer(link) => return Some(link),
+        }
+        None
+    }
+
+    fn resumed(&self, client: &Arc<Client>, id: SessionId, is_valid: bool) {
         let mut kicked = None;
         {
             let mut state = client.state();
@@ -135,8 +147,7 @@ impl Pipeline {
             {
                 if is_valid {
                     let session = self.sessions.track(id, timeout_ms, self.now_ms());
-                    kicked =
-                        self.session_resumed(&client, &mut state, &session, timeout_ms, legacy);
+                    kicked = self.session_resumed(client, &mut state, &session, timeout_ms, legacy);
                 } else {
                     self.refuse_session(&mut state, legacy);
                 }
@@ -162,7 +173,7 @@ impl Pipeline {
         };
         // The lock keeps the order here that of the way to the leader.
         let mut learning = self.learning.lock();
-        learning.syncing.push_back(client.clone());
+        learning.syncing.push_back(Asker::Client(client.clone()));
         self.forward(session.id, xid, OpCode::SYNC, body, &[]);
         drop(learning);
         batch.forwarded = true;
@@ -231,12 +242,37 @@ impl Pipeline {
         }
     }
 
-    /// The leader's answer to the oldest sync: all that it waited for is delivered.
-    pub fn synced(&self) {
-        let Some(client) = self.learning.lock().syncing.pop_front() else {
-            return;
-        };
-        self.answer_synced(&client);
+    /// The leader's answer to the oldest sync: all that it waited for is delivered. Gives back the observer that it is
+    /// for, if it is for one.
+    pub fn synced(&self) -> Option<LinkId> {
+        let asker = self.learning.lock().syncing.pop_front()?;
+        match asker {
+            Asker::Client(client) => self.answer_synced(&client),
+            Asker::Observer(link) => return Some(link),
+        }
+        None
+    }
+
+    /// Passes an observer's sync on; the lock keeps the order here that of the way to the leader.
+    pub fn sync_for_observer(&self, link: LinkId, pass_on: impl FnOnce()) {
+        let mut learning = self.learning.lock();
+        learning.syncing.push_back(Asker::Observer(link));
+        pass_on();
+    }
+
+    /// Asks the leader about the session of an observer's client.
+    pub fn revalidate_for_observer(&self, link: LinkId, id: SessionId, pass_on: impl FnOnce()) {
+        let mut learning = self.learning.lock();
+        let asked = learning.resuming.entry(id).or_default();
+        asked.push_back(Asker::Observer(link));
+        pass_on();
+    }
+
+    /// An observer heard of a session.
+    pub fn touched_at_observer(&self, id: SessionId) {
+        if let Some(session) = self.sessions.get(id) {
+            self.touched(&session);
+        }
     }
 
     fn answer_synced(&self, client: &Arc<Client>) {

@@ -23,6 +23,7 @@ pub mod recovery;
 mod remote;
 pub mod role;
 mod routing;
+pub mod sasl;
 pub mod stats;
 mod sync;
 #[cfg(test)]
@@ -55,6 +56,7 @@ use member::Member;
 use outbox::Outbox;
 use prep::{BroughtBy, GROUP_BYTES_MAX, Prep, Request};
 use role::CurrentRole;
+use sasl::SaslSettings;
 use stats::Stats;
 use sync::Disk;
 pub use sync::Wake;
@@ -74,6 +76,8 @@ pub struct Settings {
     pub outstanding_max: usize,
     /// Schemes of which a connection must have one; empty: anybody may ask.
     pub enforced_schemes: Vec<String>,
+    /// `None`: there is no SASL.
+    pub sasl: Option<SaslSettings>,
     pub flush_delay_ms: u64,
     pub batch_max: usize,
     pub container_check_ms: u64,

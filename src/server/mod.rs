@@ -5,6 +5,7 @@ mod client_port;
 mod ensemble;
 mod footprint;
 pub mod migrate;
+mod sasl;
 mod status;
 mod tls;
 
@@ -26,7 +27,9 @@ use crate::pipeline::admission::RequestThrottleSettings;
 use crate::pipeline::connection_throttle::ConnectionThrottleSettings;
 use crate::pipeline::recovery::Restoring;
 use crate::pipeline::role::Role;
+use crate::pipeline::sasl::SaslSettings;
 use crate::pipeline::{Pipeline, Settings};
+use crate::sasl::Accounts;
 use crate::storage::{self, Replay, Room, Storage, StorageConfig, StorageError};
 use client_port::ClientPort;
 use ensemble::{Member, Stores};
@@ -59,7 +62,11 @@ const SWEEP: Duration = Duration::from_secs(1);
 pub fn run(config: &Config) -> Result<(), ServerError> {
     let began = Instant::now();
     let rules = rules(config)?;
-    let settings = settings(config);
+    let sasl = sasl::accounts(&config.sasl)?;
+    let settings = Settings {
+        sasl: sasl.clients.map(|accounts| sasl_settings(config, accounts)),
+        ..settings(config)
+    };
     let securities = Securities::new(config)?;
     let listen = listen_settings(config, &securities)?;
 
@@ -115,6 +122,7 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
                 epochs,
             },
             securities.peers.clone(),
+            sasl.members,
         ))?),
     };
     let voice = member.as_ref().map(|(member, _)| member.clone());
@@ -332,6 +340,7 @@ fn settings(config: &Config) -> Settings {
         } else {
             Vec::new()
         },
+        sasl: None,
         flush_delay_ms: config.flush_delay_ms,
         batch_max: config.batch_txns_max as usize,
         container_check_ms: u64::from(config.container.check_interval_ms),
@@ -357,6 +366,14 @@ fn session_id_byte(member: Option<i64>) -> u8 {
 /// A server alone has nobody from whom to keep a session.
 fn has_local_sessions(config: &Config) -> bool {
     config.is_distributed() && config.ensemble.local_sessions_enabled
+}
+
+fn sasl_settings(config: &Config, accounts: Accounts) -> SaslSettings {
+    SaslSettings {
+        accounts,
+        super_users: config.auth.sasl_super_users.clone(),
+        lets_failed_go_on: config.auth.allow_sasl_failed_clients,
+    }
 }
 
 fn request_throttle(config: &Config) -> Option<RequestThrottleSettings> {

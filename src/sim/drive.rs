@@ -44,6 +44,7 @@ impl World {
             observer_dial_delay_ms_max: 0,
             counter_end: scenario.counter_end,
             reconfig_enabled: scenario.reconfigures,
+            serves_observers: false,
             committed,
             last_seen,
             history_sent_max: scenario.history_sent_max,

@@ -10,6 +10,7 @@ use crate::proto::quorum::{PacketKind, QuorumPacket};
 
 use super::learner::{next_committed, take, txn_of};
 use super::mistake::{Mistake, makes};
+use super::observer_master::ObserverMaster;
 use super::role::{Ctx, End, about_no_transaction, pop_if, simple};
 
 #[derive(Debug)]
@@ -45,6 +46,7 @@ impl Follower {
         link: LinkId,
         packet: QuorumPacket,
         reconfig: &mut Option<(Zxid, Membership)>,
+        mut observers: Option<&mut ObserverMaster>,
         ctx: &mut Ctx<'_>,
     ) -> Result<(), End> {
         match packet.kind {
@@ -54,17 +56,29 @@ impl Follower {
                 if let Some(config) = ctx.see(&txn) {
                     *reconfig = Some((zxid, config));
                 }
+                let is_new = zxid > ctx.disk.log().last();
+                if let Some(observers) = observers.as_mut().filter(|_| is_new) {
+                    observers.proposed(&txn, ctx.now);
+                }
                 take(txn, self.epoch, ctx).map_err(End::Look)?;
                 self.unacked.push_back(zxid);
                 // One that was there already is acknowledged at once.
                 self.persisted(link, ctx);
             }
-            PacketKind::COMMIT => commit(Zxid(packet.zxid), ctx)?,
+            PacketKind::COMMIT => {
+                commit(Zxid(packet.zxid), ctx)?;
+                if let Some(observers) = observers {
+                    observers.forward(None, ctx);
+                }
+            }
             PacketKind::COMMITANDACTIVATE => {
                 let zxid = Zxid(packet.zxid);
                 let activated = packet.designated_leader();
                 let (designated, _) = activated.map_err(|error| End::Look(error.to_string()))?;
                 commit(zxid, ctx)?;
+                if let Some(observers) = observers {
+                    observers.forward(Some((zxid, ServerId(designated))), ctx);
+                }
                 let config = reconfig.take().filter(|(of, _)| *of == zxid);
                 let config = config.map(|(_, config)| config);
                 return activate(ServerId(designated), leader, config, ctx);

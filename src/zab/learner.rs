@@ -20,8 +20,9 @@ use crate::proto::quorum::{PacketKind, QuorumPacket};
 
 use super::follower::Follower;
 use super::observer::Observer;
+use super::observer_master::ObserverMaster;
 use super::role::{Ctx, End, packet_out_of_place, simple};
-use super::{Mark, Output, Timestamp};
+use super::{LearnerStatus, Mark, Output, Timestamp};
 use greeting::begin_sync;
 use syncing::{Comparison, Sync};
 pub(super) use syncing::{next_committed, take, txn_of};
@@ -38,6 +39,8 @@ pub(super) struct Learner {
     phase: Phase,
     /// The configuration that was proposed last in this conversation.
     reconfig: Option<(Zxid, Membership)>,
+    /// Of a follower that serves, where it is wanted.
+    observers: Option<ObserverMaster>,
 }
 
 #[derive(Debug)]
@@ -77,7 +80,27 @@ impl Learner {
             heard: ctx.now,
             phase: Phase::Dialling,
             reconfig: None,
+            observers: None,
         }
+    }
+
+    pub(super) fn accepted(&mut self, link: LinkId, ctx: &mut Ctx<'_>) {
+        match &mut self.observers {
+            Some(observers) => observers.accepted(link, ctx),
+            None => ctx.out.push(Output::Close(link)),
+        }
+    }
+
+    pub(super) fn snapshot_sent(&mut self, link: LinkId, now: Timestamp) {
+        if let Some(observers) = &mut self.observers {
+            observers.snapshot_sent(link, now);
+        }
+    }
+
+    /// Those that this follower serves.
+    pub(super) fn observers(&self) -> Vec<LearnerStatus> {
+        let observers = self.observers.iter();
+        observers.flat_map(ObserverMaster::learners).collect()
     }
 
     pub(super) fn leader(&self) -> ServerId {
@@ -93,7 +116,13 @@ impl Learner {
         }
     }
 
-    pub(super) fn deadline(&self, ctx: &super::PeerConfig) -> Option<Timestamp> {
+    pub(super) fn deadline(&self, config: &super::PeerConfig) -> Option<Timestamp> {
+        let of_observers = self.observers.as_ref().map(ObserverMaster::deadline);
+        let silent_at = self.silent_at(config).into_iter();
+        silent_at.chain(of_observers).min()
+    }
+
+    fn silent_at(&self, ctx: &super::PeerConfig) -> Option<Timestamp> {
         let delay = match self.phase {
             Phase::Dialling if self.is_observer => ctx.observer_dial_delay_ms_max,
             _ => 0,
@@ -112,10 +141,14 @@ impl Learner {
     }
 
     pub(super) fn tick(&mut self, ctx: &mut Ctx<'_>) -> Result<(), End> {
-        match self.deadline(ctx.config) {
-            Some(at) if at <= ctx.now => End::look("nothing heard from the leader"),
-            _ => Ok(()),
+        match self.silent_at(ctx.config) {
+            Some(at) if at <= ctx.now => return End::look("nothing heard from the leader"),
+            _ => {}
         }
+        if let Some(observers) = &mut self.observers {
+            observers.tick(ctx);
+        }
+        Ok(())
     }
 
     pub(super) fn unreachable(&mut self, to: ServerId) -> Result<(), End> {
@@ -131,12 +164,20 @@ impl Learner {
                 self.link = None;
                 End::look("the connection to the leader is lost")
             }
-            false => Ok(()),
+            false => {
+                if let Some(observers) = &mut self.observers {
+                    observers.down(link);
+                }
+                Ok(())
+            }
         }
     }
 
-    /// Lets go of the leader.
+    /// Lets go of the leader, and of observers.
     pub(super) fn close(self, out: &mut Vec<Output>) {
+        if let Some(observers) = self.observers {
+            observers.close(out);
+        }
         let Some(link) = self.link else { return };
         if let Phase::Receiving(..) | Phase::Comparing(_) = self.phase {
             out.push(Output::DropSnapshot(link));
@@ -151,6 +192,9 @@ impl Learner {
         ctx: &mut Ctx<'_>,
     ) -> Result<(), End> {
         if self.link != Some(link) {
+            if let Some(observers) = &mut self.observers {
+                observers.packet(link, packet, ctx);
+            }
             return Ok(());
         }
         self.heard = ctx.now;
@@ -180,7 +224,8 @@ impl Learner {
             }
             Phase::Serving(Broadcast::Follower(follower)) => {
                 let reconfig = &mut self.reconfig;
-                follower.packet(self.leader, link, packet, reconfig, ctx)
+                let observers = self.observers.as_mut();
+                follower.packet(self.leader, link, packet, reconfig, observers, ctx)
             }
             Phase::Serving(Broadcast::Observer(observer)) => {
                 observer.packet(self.leader, link, packet, ctx)
@@ -207,6 +252,9 @@ impl Learner {
             }
             (Phase::Serving(Broadcast::Follower(follower)), Mark::Log(_)) => {
                 follower.persisted(link, ctx);
+                if let Some(observers) = &mut self.observers {
+                    observers.forward(None, ctx);
+                }
             }
             _ => {}
         }

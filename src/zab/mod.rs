@@ -6,7 +6,7 @@
 //! something is not put out before its [`Input::Persisted`] came in. The simulator drives the same code.
 //! Answers to `QuorumPeer`, `Leader`, `LearnerHandler`, `Learner`, `Follower`, `Observer`, `FastLeaderElection`.
 //!
-//! Absent on purpose: observer masters (learners connect to the leader alone) and the oracle of two-server ensembles.
+//! Absent on purpose: the oracle of two-server ensembles.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -20,6 +20,7 @@ mod learner_link;
 pub mod log_shape;
 pub mod mistake;
 mod observer;
+mod observer_master;
 pub mod peer;
 mod proposals;
 pub mod quorum;
@@ -77,6 +78,8 @@ pub struct PeerConfig {
     /// seen happening.
     pub counter_end: u32,
     pub reconfig_enabled: bool,
+    /// Following, observers may connect (`observerMasterPort`).
+    pub serves_observers: bool,
     pub committed: Membership,
     /// Of `.dynamic.next`; counts only while its version is above the committed one's.
     pub last_seen: Option<Membership>,
@@ -106,7 +109,7 @@ pub enum Input {
     Tick,
     /// Something came on the election port.
     Notification(ServerId, Notification),
-    /// Leading: a learner connected, nothing was read from it yet.
+    /// Leading: a learner connected, nothing was read from it yet. Following and serving: an observer did.
     Accepted(LinkId),
     /// The answer to [`Output::Dial`]: nothing was sent or read yet.
     Connected(ServerId, LinkId),
@@ -123,7 +126,7 @@ pub enum Input {
     /// Leading: answer with SYNC on that link once everything that was proposed until now is committed, and this, the
     /// last that prep has made: requests that came on the link before have their COMMIT before the answer.
     Sync(LinkId, Zxid),
-    /// Leading: the snapshot of [`Output::SendSnapshot`] went out to the last byte. From now on the learner has to be
+    /// The snapshot of [`Output::SendSnapshot`] went out to the last byte. From now on the learner has to be
     /// heard of in time; until then, and while a snapshot comes in, the driver watches the bytes.
     SnapshotSent(LinkId),
     /// Of each [`Output::Persist`] in its order. Of several appends in a row the last one's mark is enough.
@@ -159,9 +162,9 @@ pub enum Output {
     Persist(Write),
     /// Committed, and durable here: apply everything in the own log up to here.
     Deliver(Zxid),
-    /// For the server above. Leading: REQUEST, REVALIDATE and PING (touched sessions) of a learner. Learning, and only
-    /// after [`Output::Serve`]: SYNC and REVALIDATE, the leader's answers. A SYNC comes behind the Deliver that it
-    /// waits for, and before any that goes further.
+    /// For the server above. Leading: REQUEST, REVALIDATE and PING (touched sessions) of a learner; following the same of
+    /// an observer, to be passed on. Learning, and only after [`Output::Serve`]: SYNC and REVALIDATE, the leader's
+    /// answers. A SYNC comes behind the Deliver that it waits for, and before any that goes further.
     Upward(LinkId, QuorumPacket),
     /// Learning: answer with PING, this zxid and the touched sessions.
     AnswerPing(LinkId, Zxid),

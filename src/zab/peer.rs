@@ -179,6 +179,10 @@ impl Peer {
                 return learner.packet(link, packet, ctx);
             }
             (Role::Learning(learner), Input::Down(link)) => return learner.down(link),
+            (Role::Learning(learner), Input::Accepted(link)) => learner.accepted(link, ctx),
+            (Role::Learning(learner), Input::SnapshotSent(link)) => {
+                learner.snapshot_sent(link, now)
+            }
             (_, Input::Accepted(link) | Input::Connected(_, link)) => {
                 ctx.out.push(Output::Close(link));
             }
@@ -455,10 +459,11 @@ impl Peer {
         self.configs.last_seen()
     }
 
-    /// Leading: the connected learners; empty otherwise.
+    /// Leading: the connected learners; following: the connected observers.
     pub fn learners(&self) -> Vec<LearnerStatus> {
         match &self.role {
             Role::Leading(leader) => leader.learners(),
+            Role::Learning(learner) => learner.observers(),
             _ => Vec::new(),
         }
     }

@@ -1,6 +1,6 @@
 //! Who a client can be, and who must be known.
 //!
-//! Answers to `ProviderRegistry`, `AuthenticationHelper` and the SASL checks of `QuorumPeerConfig`.
+//! Answers to `ProviderRegistry` and `AuthenticationHelper`.
 
 use super::super::settings::Reader;
 use super::super::{Auth, EnforceAuth, Secret, values};
@@ -96,14 +96,21 @@ pub(super) fn auth(has_tls: bool, r: &mut Reader<'_>) -> Auth {
 }
 
 pub(super) fn enforce_auth(has_tls: bool, r: &mut Reader<'_>) -> EnforceAuth {
+    // One name for enforcing sasl and nothing else.
+    if r.boolean("sessionRequireClientSASLAuth", false) {
+        let schemes = vec!["sasl".to_owned()];
+        check_schemes("sessionRequireClientSASLAuth", &schemes, has_tls, r);
+        return EnforceAuth {
+            enabled: true,
+            schemes,
+        };
+    }
     let enabled = r.boolean("enforce.auth.enabled", false);
-    // Refused in this release where it is on, and the same as enforcing sasl where it is not.
-    let requires_sasl = r.boolean("sessionRequireClientSASLAuth", false);
     let listed = r
         .text("enforce.auth.schemes")
         .unwrap_or_default()
         .to_lowercase();
-    let mut schemes: Vec<String> = values::list(&listed)
+    let schemes: Vec<String> = values::list(&listed)
         .into_iter()
         .map(str::to_owned)
         .collect();
@@ -114,58 +121,32 @@ pub(super) fn enforce_auth(has_tls: bool, r: &mut Reader<'_>) -> EnforceAuth {
                 .error(&setting.origin, "enforce.auth.enabled", message);
         }
     }
-    if enabled && let Some(setting) = r.setting("enforce.auth.schemes") {
-        let digest_enabled = r.boolean("DigestAuthenticationProvider.enabled", true);
-        let is_registered = |wanted: &str, r: &mut Reader<'_>| {
-            r.family("authProvider.").any(|(_, provider)| {
-                let class = provider.value.to_ascii_lowercase();
-                class.ends_with(&format!(".{wanted}authenticationprovider"))
-            })
-        };
-        for scheme in &schemes {
-            let is_available = match scheme.as_str() {
-                "ip" => true,
-                // A later release brings it; until then `release` speaks about it.
-                "sasl" => true,
-                "x509" => has_tls || is_registered(scheme, r),
-                "digest" => digest_enabled || is_registered(scheme, r),
-                "ensemble" => is_registered(scheme, r),
-                _ => false,
-            };
-            if !is_available {
-                let message = format!("Authentication scheme {scheme} is not available.");
-                r.diagnostics
-                    .error(&setting.origin, "enforce.auth.schemes", message);
-            }
-        }
+    if enabled {
+        check_schemes("enforce.auth.schemes", &schemes, has_tls, r);
     }
-    if requires_sasl && !schemes.iter().any(|scheme| scheme == "sasl") {
-        schemes.push("sasl".to_owned());
-    }
-    EnforceAuth {
-        enabled: enabled || requires_sasl,
-        schemes,
-    }
+    EnforceAuth { enabled, schemes }
 }
 
-pub(super) fn check_quorum_sasl(r: &mut Reader<'_>) {
-    const ENABLE: &str = "quorum.auth.enableSasl";
-    const LEARNER: &str = "quorum.auth.learnerRequireSasl";
-    const SERVER: &str = "quorum.auth.serverRequireSasl";
-    let [enabled, learner, server] = [ENABLE, LEARNER, SERVER].map(|key| r.boolean(key, false));
-    let rules = [
-        (!enabled && server, ENABLE, SERVER),
-        (!enabled && learner, ENABLE, LEARNER),
-        (!learner && server, LEARNER, SERVER),
-    ];
-    // As in Java, the first broken rule is the one that is told.
-    if let Some((_, missing, key)) = rules.into_iter().find(|(is_broken, ..)| *is_broken)
-        && let Some(setting) = r.settings.get(key)
-    {
-        r.diagnostics.error(
-            &setting.origin,
-            key,
-            format!("{missing} is disabled, so cannot enable {key}"),
-        );
+/// Nobody could ever do anything if none of them had a provider.
+fn check_schemes(key: &str, schemes: &[String], has_tls: bool, r: &mut Reader<'_>) {
+    let digest_enabled = r.boolean("DigestAuthenticationProvider.enabled", true);
+    let is_registered = |wanted: &str, r: &mut Reader<'_>| {
+        r.family("authProvider.").any(|(_, provider)| {
+            let class = provider.value.to_ascii_lowercase();
+            class.ends_with(&format!(".{wanted}authenticationprovider"))
+        })
+    };
+    for scheme in schemes {
+        let is_available = match scheme.as_str() {
+            "ip" => true,
+            "x509" => has_tls || is_registered(scheme, r),
+            "digest" => digest_enabled || is_registered(scheme, r),
+            "sasl" | "ensemble" => is_registered(scheme, r),
+            _ => false,
+        };
+        if !is_available && let Some(setting) = r.setting(key) {
+            let message = format!("Authentication scheme {scheme} is not available.");
+            r.diagnostics.error(&setting.origin, key, message);
+        }
     }
 }

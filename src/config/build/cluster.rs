@@ -74,6 +74,7 @@ pub(super) fn ensemble(
         local_sessions_enabled: r.boolean("localSessionsEnabled", false),
         local_sessions_upgrading_enabled: r.boolean("localSessionsUpgradingEnabled", false),
         observers_persist: r.boolean("syncEnabled", true),
+        observer_master_port: observer_master_port(r),
         dynamic_config_file: r.nonempty("dynamicConfigFile").map(PathBuf::from),
         committed_log_txns: r.int("commitLogCount", 500, INT, COUNT).max(500) as u32,
         multiple_addresses: r.boolean("multiAddress.enabled", false),
@@ -82,6 +83,12 @@ pub(super) fn ensemble(
         observer_reconnect_ms_max: milliseconds("observer.reconnectDelayMs", 0, r),
         observer_election_ms_max: milliseconds("observer.election.DelayMs", 200, r),
     }
+}
+
+/// None, as long as it is not set: Java counts every number up to 0 as that.
+fn observer_master_port(r: &mut Reader<'_>) -> Option<u16> {
+    let port = r.int("observerMasterPort", 0, -1..=65535, "a port number");
+    u16::try_from(port).ok().filter(|port| *port > 0)
 }
 
 fn election_port(sync_limit_ms: u64, r: &mut Reader<'_>) -> ElectionPort {

@@ -8,6 +8,7 @@ mod auth;
 mod cluster;
 mod limits;
 mod operation;
+mod sasl;
 mod tls;
 
 use std::path::PathBuf;
@@ -344,10 +345,12 @@ fn read(source: ConfigSource, server_id: Option<i64>, version: i64, r: &mut Read
             "Invalid electionAlg value. Only 3 is supported.",
         );
     }
-    auth::check_quorum_sasl(r);
     let throttled_op_wait_time_ms = r.int("throttled_op_wait_time", 0, INT, MILLISECONDS);
     let client_tls = tls::client(secure_client_address.is_some(), r);
     let has_tls = client_tls.is_some();
+    let enforce_auth = auth::enforce_auth(has_tls, r);
+    let sasl_is_enforced =
+        enforce_auth.enabled && enforce_auth.schemes.iter().any(|scheme| scheme == "sasl");
     let is_member = server_id.is_some() && membership.is_distributed(standalone_enabled);
     let quorum_tls = tls::quorum(is_member, r);
     let ensemble = cluster::ensemble(server_id, &membership, tick_ms, r);
@@ -387,7 +390,8 @@ fn read(source: ConfigSource, server_id: Option<i64>, version: i64, r: &mut Read
         four_letter_whitelist: operation::four_letter_whitelist(read_only_mode, r),
         skip_acl,
         auth: auth::auth(has_tls, r),
-        enforce_auth: auth::enforce_auth(has_tls, r),
+        enforce_auth,
+        sasl: sasl::sasl(sasl_is_enforced, r),
         enforce_quota: r.boolean("enforceQuota", false),
         extended_types_enabled: r.boolean("extendedTypesEnabled", false),
         container: limits::container(r),

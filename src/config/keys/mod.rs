@@ -38,7 +38,7 @@ pub enum Property {
 pub enum Feature {
     Core,
     Tls,
-    Sasl,
+    Kerberos,
     AdminServer,
     Metrics,
     Audit,

@@ -4,7 +4,8 @@
 //! the classes that read them.
 
 use super::Feature::{
-    AdminServer, Audit, JavaFiles, Metrics, QueuePoll, ResponseCache, Sasl, ThrottleShutdown, Tls,
+    AdminServer, Audit, JavaFiles, Kerberos, Metrics, QueuePoll, ResponseCache, ThrottleShutdown,
+    Tls,
 };
 use super::{Feature, Key, Property, Verdict};
 
@@ -208,30 +209,26 @@ pub static KEYS: &[Key] = &[
     prop("DigestAuthenticationProvider.enabled"),
     prop("DigestAuthenticationProvider.superDigest").secret(),
     prop("DigestAuthenticationProvider.digestAlg"),
-    prop("SASLAuthenticationProvider.superPassword")
-        .of(Sasl)
-        .secret(),
+    prop("SASLAuthenticationProvider.superPassword").secret(),
     prop("X509AuthenticationProvider.superUser").of(Tls),
-    prop("superUser").of(Sasl),
-    prop("superUser.*").of(Sasl),
-    prop("letAnySaslUserDoX").of(Sasl),
+    prop("superUser"),
+    prop("superUser.*"),
+    prop("letAnySaslUserDoX"),
     prop("ensembleAuthName"),
-    prop("allowSaslFailedClients").of(Sasl),
-    prop("sessionRequireClientSASLAuth").of(Sasl),
+    prop("allowSaslFailedClients"),
+    prop("sessionRequireClientSASLAuth"),
     prop("enforce.auth.enabled"),
     prop("enforce.auth.schemes"),
-    prop("sasl.serverconfig").of(Sasl),
-    prop("kerberos.removeHostFromPrincipal").of(Sasl),
-    prop("kerberos.removeRealmFromPrincipal").of(Sasl),
-    prop("kerberos.canonicalizeHostNames").of(Sasl),
-    prop("kerberos.minReLoginTimeMs").of(Sasl),
-    prop("security.auth_to_local").of(Sasl),
-    prop("java.security.auth.login.config")
-        .named(&["java.security.auth.login.config"])
-        .of(Sasl),
+    prop("sasl.serverconfig"),
+    prop("kerberos.removeHostFromPrincipal").of(Kerberos),
+    prop("kerberos.removeRealmFromPrincipal").of(Kerberos),
+    prop("kerberos.canonicalizeHostNames").of(Kerberos),
+    prop("kerberos.minReLoginTimeMs").of(Kerberos),
+    prop("security.auth_to_local").of(Kerberos),
+    prop("java.security.auth.login.config").named(&["java.security.auth.login.config"]),
     prop("java.security.krb5.conf")
         .named(&["java.security.krb5.conf"])
-        .of(Sasl),
+        .of(Kerberos),
     prop("requireKerberosConfig").no_effect(NO_KERBEROS_TOOL),
     prop("server.realm").no_effect(NO_KERBEROS_TOOL),
     prop("kinit").no_effect(NO_KERBEROS_TOOL),
@@ -239,12 +236,12 @@ pub static KEYS: &[Key] = &[
     prop("jaasLoginRenew").no_effect(NEVER_READ),
     prop("IPAuthenticationProvider.usexforwardedfor").of(AdminServer),
     prop("fips-mode").of(Tls),
-    direct("quorum.auth.enableSasl").of(Sasl),
-    direct("quorum.auth.learnerRequireSasl").of(Sasl),
-    direct("quorum.auth.serverRequireSasl").of(Sasl),
-    direct("quorum.auth.learner.saslLoginContext").of(Sasl),
-    direct("quorum.auth.server.saslLoginContext").of(Sasl),
-    direct("quorum.auth.kerberos.servicePrincipal").of(Sasl),
+    direct("quorum.auth.enableSasl"),
+    direct("quorum.auth.learnerRequireSasl"),
+    direct("quorum.auth.serverRequireSasl"),
+    direct("quorum.auth.learner.saslLoginContext"),
+    direct("quorum.auth.server.saslLoginContext"),
+    direct("quorum.auth.kerberos.servicePrincipal").of(Kerberos),
     // TLS
     direct("sslQuorum").of(Tls),
     direct("portUnification").of(Tls),

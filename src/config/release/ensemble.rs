@@ -42,7 +42,7 @@ const ABSENT: &[(&str, &str, &str)] = &[
     (
         "observerMaster.sizeLimit",
         "33554432",
-        "observers connect to the leader, and nobody connects to a follower",
+        "what a follower has not in memory any more it reads from its log for its observers",
     ),
     ("syncEnabled", "true", "observers log what they learn"),
     (

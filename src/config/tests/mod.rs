@@ -4,6 +4,7 @@
 mod cluster;
 mod messages;
 mod refusals;
+mod sasl;
 mod sources;
 mod tls;
 mod values;

@@ -10,12 +10,13 @@ fn this_release_refuses_what_would_be_dangerous() {
             "./zoo.cfg:8: oraclePath: the oracle of ensembles of two is not available",
         ),
         (
-            "quorum.auth.enableSasl=true",
-            "./zoo.cfg:3: quorum.auth.enableSasl: SASL between servers",
+            "java.security.auth.login.config=/jaas.conf\nquorum.auth.enableSasl=true\n\
+             quorum.auth.kerberos.servicePrincipal=zk/_HOST",
+            "./zoo.cfg:5: quorum.auth.kerberos.servicePrincipal: Kerberos is not available",
         ),
         (
-            "sessionRequireClientSASLAuth=true",
-            "./zoo.cfg:3: sessionRequireClientSASLAuth: SASL is not available",
+            "java.security.auth.login.config=/jaas.conf\nfips-mode=true",
+            "./zoo.cfg:4: fips-mode: SASL is DIGEST-MD5 here",
         ),
         (
             "enforce.auth.enabled=true\nenforce.auth.schemes=sasl",
@@ -45,11 +46,11 @@ fn this_release_refuses_what_would_be_dangerous() {
 
 #[test]
 fn a_refused_property_names_itself() {
-    let invalid = try_read(BASE, "-Dzookeeper.sessionRequireClientSASLAuth=true").unwrap_err();
+    let invalid = try_read(BASE, "-Dzookeeper.audit.enable=true").unwrap_err();
     assert!(
         invalid
             .to_string()
-            .starts_with("-Dzookeeper.sessionRequireClientSASLAuth: SASL is not"),
+            .starts_with("-Dzookeeper.audit.enable: the audit log is not"),
         "{invalid}"
     );
 }
@@ -67,9 +68,11 @@ fn absent_parts_are_named_once() {
           SASLAuthenticationProvider.superPassword (./zoo.cfg:5) have no effect: SASL is not available yet in this release"
         ]
     );
-    let sasl =
-        only_warning("authProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider");
-    assert!(sasl.contains("the scheme sasl is not available"), "{sasl}");
+    let x509 =
+        only_warning("authProvider.1=org.apache.zookeeper.server.auth.X509AuthenticationProvider");
+    assert!(x509.contains("the scheme x509 is not available"), "{x509}");
+    let kerberos = only_warning("kerberos.removeHostFromPrincipal=true");
+    assert!(kerberos.contains("Kerberos is not available"), "{kerberos}");
     assert!(only_warning("snapCount=1000").contains(": snapCount has no effect"));
 }
 

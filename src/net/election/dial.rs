@@ -38,7 +38,7 @@ pub(super) fn at(shared: Arc<Shared>, peer: ServerId, addresses: Vec<String>) {
 
 async fn attempt(shared: &Arc<Shared>, peer: ServerId, addresses: &[String]) {
     for address in addresses {
-        match connect(shared, address).await {
+        match connect(shared, peer, address).await {
             Ok(stream) if peer < shared.config.id => {
                 tracing::debug!("election connection to server {peer} at {address}");
                 return shared.connected(peer, stream, BytesMut::new());
@@ -55,7 +55,7 @@ async fn attempt(shared: &Arc<Shared>, peer: ServerId, addresses: &[String]) {
 }
 
 /// A name is looked up anew each time: the server may have moved.
-async fn connect(shared: &Shared, address: &str) -> io::Result<PeerStream> {
+async fn connect(shared: &Shared, peer: ServerId, address: &str) -> io::Result<PeerStream> {
     let stream = within(shared.config.connect_timeout, TcpStream::connect(address)).await?;
     configure(&stream, shared.config.tcp_keepalive)?;
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
@@ -73,6 +73,13 @@ async fn connect(shared: &Shared, address: &str) -> io::Result<PeerStream> {
     greeting.encode(&mut bytes);
     // In one piece, because the original reads it with one call.
     within(shared.config.handshake_timeout, stream.write_all(&bytes)).await?;
+    // A server that is in no configuration would not be believed, and is not told anything either.
+    if let Some(auth) = &shared.config.auth
+        && shared.configs.lock().is_listed(peer)
+    {
+        let limit = shared.config.handshake_timeout;
+        within(limit, auth.prove(&mut stream, address)).await?;
+    }
     Ok(stream)
 }
 

@@ -159,6 +159,9 @@ async fn hear(shared: &Arc<Shared>, stream: TcpStream, remote: SocketAddr) -> io
         }
     };
     tracing::debug!("{remote} greets as server {}", greeting.server_id);
+    if let Some(auth) = &shared.config.auth {
+        bytes = auth.ask(&mut stream, bytes, remote).await?;
+    }
     let peer = ServerId(greeting.server_id);
     let tie = shared.peers.lock().break_tie(peer);
     match tie {

@@ -45,6 +45,7 @@ fn config(id: i64, committed: &Membership) -> ElectionNetConfig {
         bind_attempts_max: 1,
         multiple_addresses: false,
         security: Default::default(),
+        auth: None,
     }
 }
 

@@ -73,7 +73,13 @@ async fn pair(heard: Heard) -> Pair {
     let events = heard.clone();
     let link = Box::pin(async move {
         Links::default()
-            .run(PeerStream::plain(near), remote, events, LIMITS)
+            .run(
+                PeerStream::plain(near),
+                BytesMut::new(),
+                remote,
+                events,
+                LIMITS,
+            )
             .await;
     });
     Pair { heard, far, link }

@@ -74,6 +74,7 @@ fn settings() -> Settings {
         frame_bytes_max: 1 << 20,
         outstanding_max: 1000,
         enforced_schemes: Vec::new(),
+        sasl: None,
         flush_delay_ms: 0,
         batch_max: 1000,
         container_check_ms: 60_000,

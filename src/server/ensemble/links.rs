@@ -1,15 +1,19 @@
 //! Quorum connections as the member sees them: accepted while leading, dialled while learning; and what is said on
 //! them beside ZAB: requests, sessions, syncs.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::{Core, Member, start};
 use crate::auth::Id;
 use crate::ids::{LinkId, ServerId, SessionId, Zxid};
+use crate::membership::PeerAddress;
+use crate::net::peer_stream::PeerStream;
 use crate::net::quorum::{self, Events, Link};
 use crate::ops;
 use crate::pipeline::Forward;
@@ -34,14 +38,27 @@ impl Member {
     }
 
     fn listen(self: &Arc<Self>, core: &mut Core) {
+        self.listen_on(core, |address| address.quorum_port);
+    }
+
+    /// A follower that serves clients serves observers, too, on a port that is the same everywhere.
+    pub(super) fn serve_observers(self: &Arc<Self>, core: &mut Core) {
+        let following = matches!(core.peer.status(), Status::Following(_));
+        if let Some(port) = self.settings.observer_master_port.filter(|_| following) {
+            self.listen_on(core, |_| port);
+        }
+    }
+
+    fn listen_on(self: &Arc<Self>, core: &mut Core, port: impl Fn(&PeerAddress) -> u16) {
         let Some(own) = core.peer.committed_config().servers.get(&self.settings.id) else {
             return;
         };
-        let addresses: Vec<(String, u16)> = own
+        let mut addresses: Vec<(String, u16)> = own
             .addresses
             .iter()
-            .map(|a| (a.host.clone(), a.quorum_port))
+            .map(|a| (a.host.clone(), port(a)))
             .collect();
+        addresses.dedup();
         let member = self.clone();
         // Looking up a name may take its time.
         let task = self.runtime.spawn(async move {
@@ -66,25 +83,51 @@ impl Member {
         quorum::accept(listener, places, |stream, remote, place| {
             let member = self.clone();
             self.runtime.spawn(async move {
-                let settings = &member.settings;
-                let securing = settings.security.accepted(stream);
-                match tokio::time::timeout(settings.connect_limit, securing).await {
-                    Ok(Ok(stream)) => {
-                        let events = Arc::new(Inbound(member.clone()));
-                        let limits = settings.link_limits;
-                        member.numbers.run(stream, remote, events, limits).await;
-                    }
-                    Ok(Err(e)) => {
-                        tracing::warn!("closing the connection of a learner at {remote}: {e}");
-                    }
-                    Err(_) => tracing::warn!(
-                        "closing the connection of a learner at {remote}: its handshake takes too long"
-                    ),
+                if let Err(e) = member.serve(stream, remote).await {
+                    tracing::warn!("closing the connection of a learner at {remote}: {e}");
                 }
                 drop(place);
             });
         })
         .await;
+    }
+
+    /// A learner, once its connection is as secure as it has to be and it has said who it is.
+    async fn serve(self: &Arc<Self>, stream: TcpStream, remote: SocketAddr) -> io::Result<()> {
+        let settings = &self.settings;
+        let securing = settings.security.accepted(stream);
+        let mut stream = within(settings.connect_limit, securing).await?;
+        let mut received = BytesMut::new();
+        if let Some(auth) = &settings.auth {
+            let asked = auth.ask(&mut stream, received, remote);
+            received = within(settings.handshake_limit, asked).await?;
+        }
+        let events = Arc::new(Inbound(self.clone()));
+        let limits = settings.link_limits;
+        self.numbers
+            .run(stream, received, remote, events, limits)
+            .await;
+        Ok(())
+    }
+
+    async fn connect(&self, hosts: &[(String, u16)]) -> io::Result<(PeerStream, SocketAddr)> {
+        let settings = &self.settings;
+        let (limit, retry) = (settings.connect_limit, settings.connect_retry);
+        let (mut stream, remote) = quorum::dial(hosts, limit, retry, &settings.security).await?;
+        self.prove(&mut stream, remote).await?;
+        Ok((stream, remote))
+    }
+
+    /// Says who this member is, if it has to.
+    pub(super) async fn prove(
+        &self,
+        stream: &mut PeerStream,
+        remote: SocketAddr,
+    ) -> io::Result<()> {
+        match &self.settings.auth {
+            Some(auth) => within(self.settings.handshake_limit, auth.prove(stream, remote)).await,
+            None => Ok(()),
+        }
     }
 
     pub(super) fn dial(self: &Arc<Self>, core: &mut Core, leader: ServerId) {
@@ -98,11 +141,12 @@ impl Member {
                 .spawn(async move { member.input(Input::Unreachable(leader)) });
             return;
         };
-        let hosts: Vec<(String, u16)> = line
+        let of_leader: Vec<(String, u16)> = line
             .addresses
             .iter()
             .map(|a| (a.host.clone(), a.quorum_port))
             .collect();
+        let masters = self.masters(core);
         let member = self.clone();
         let is_observer = core.peer.is_observer();
         let task = self.runtime.spawn(async move {
@@ -114,15 +158,22 @@ impl Member {
             };
             let pause = Duration::from_millis(pause);
             tokio::time::sleep(pause).await;
-            let (within, retry) = (settings.connect_limit, settings.connect_retry);
-            match quorum::dial(&hosts, within, retry, &settings.security).await {
+            let connected = match masters {
+                Some(masters) => member.connect_to_one(masters).await,
+                None => member.connect(&of_leader).await,
+            };
+            match connected {
                 Ok((stream, remote)) => {
                     // A task of its own: it outlives the attempt.
                     let runtime = member.runtime.clone();
                     runtime.spawn(async move {
                         let events = Arc::new(Outbound(member.clone(), leader));
                         let limits = member.settings.link_limits;
-                        member.numbers.run(stream, remote, events, limits).await;
+                        let received = BytesMut::new();
+                        member
+                            .numbers
+                            .run(stream, received, remote, events, limits)
+                            .await;
                     });
                 }
                 Err(e) => {
@@ -148,6 +199,19 @@ impl Member {
         self.links.lock().remove(&link.id);
         self.input(Input::Down(link.id));
         self.snapshots.remove(link.id);
+    }
+}
+
+pub(super) async fn within<T>(
+    time: Duration,
+    work: impl Future<Output = io::Result<T>>,
+) -> io::Result<T> {
+    match tokio::time::timeout(time, work).await {
+        Ok(done) => done,
+        Err(_) => Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "its handshake takes too long",
+        )),
     }
 }
 
@@ -268,7 +332,10 @@ impl Member {
         link: &Arc<Link>,
         packet: &QuorumPacket,
     ) -> Result<(), PacketError> {
-        let leading = self.upstream.read().is_none();
+        let upstream = self.upstream.read().as_ref().map(|upstream| upstream.id);
+        if upstream.is_some_and(|upstream| upstream != link.id) {
+            return self.pass_on(link, packet);
+        }
         match packet.kind {
             PacketKind::PING => {
                 for touch in Touch::decode_all(packet)? {
@@ -276,7 +343,7 @@ impl Member {
                     self.pipeline.touch_remote(session, touch.timeout_ms);
                 }
             }
-            PacketKind::REVALIDATE if leading => {
+            PacketKind::REVALIDATE if upstream.is_none() => {
                 let touch = Touch::decode_one(packet)?;
                 let session = SessionId(touch.session_id);
                 let is_valid = self
@@ -295,8 +362,10 @@ impl Member {
             }
             PacketKind::REVALIDATE => {
                 let answer = Revalidated::decode(packet)?;
-                self.pipeline
-                    .revalidated(SessionId(answer.session_id), answer.is_valid);
+                let session = SessionId(answer.session_id);
+                if let Some(observer) = self.pipeline.revalidated(session, answer.is_valid) {
+                    self.send_down(observer, packet);
+                }
             }
             PacketKind::REQUEST => {
                 let request = ForwardedRequest::decode(packet)?;
@@ -305,10 +374,45 @@ impl Member {
                     self.input(Input::Sync(link.id, self.pipeline.prepared()));
                 }
             }
-            PacketKind::SYNC => self.pipeline.synced(),
+            PacketKind::SYNC => {
+                if let Some(observer) = self.pipeline.synced() {
+                    self.send_down(observer, packet);
+                }
+            }
             _ => {}
         }
         Ok(())
+    }
+
+    /// What an observer asks of the follower that serves it, the follower asks of the leader.
+    fn pass_on(&self, link: &Arc<Link>, packet: &QuorumPacket) -> Result<(), PacketError> {
+        let up = || self.with_upstream(|upstream| upstream.send(packet));
+        match packet.kind {
+            PacketKind::PING => {
+                for touch in Touch::decode_all(packet)? {
+                    let session = SessionId(touch.session_id);
+                    self.pipeline.touched_at_observer(session);
+                }
+            }
+            PacketKind::REVALIDATE => {
+                let session = SessionId(Touch::decode_one(packet)?.session_id);
+                self.pipeline.revalidate_for_observer(link.id, session, up);
+            }
+            PacketKind::REQUEST => match ForwardedRequest::decode(packet)?.op {
+                OpCode::SYNC => self.pipeline.sync_for_observer(link.id, up),
+                _ => up(),
+            },
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The leader's answer, for an observer that may be gone.
+    fn send_down(&self, observer: LinkId, packet: &QuorumPacket) {
+        if let Some(link) = self.link(observer) {
+            link.send(packet);
+            link.flush();
+        }
     }
 
     fn with_upstream(&self, send: impl FnOnce(&Link)) {

@@ -9,6 +9,7 @@ mod config_files;
 mod disk;
 mod links;
 mod long;
+mod masters;
 mod read_only;
 mod receive;
 mod start;
@@ -27,6 +28,7 @@ use config_files::ConfigFiles;
 use crate::ids::{Epoch, LinkId, ServerId, Zxid};
 use crate::membership::change::Limits;
 use crate::net::election::ElectionNet;
+use crate::net::peer_auth::PeerAuth;
 use crate::net::peer_stream::PeerSecurity;
 use crate::net::quorum::{Link, LinkLimits, Links, Pieces};
 use crate::ops::members::Members;
@@ -37,6 +39,7 @@ use crate::server::client_port::ClientPort;
 use crate::storage::{Epochs, LogHandle, Places, State};
 use crate::zab::quorum::is_quorum;
 use crate::zab::{Input, Mark, Output, Peer, Status, Timestamp, Txn, Write};
+use masters::Masters;
 
 /// What a member needs to know besides what its peer knows.
 pub struct MemberSettings {
@@ -48,6 +51,12 @@ pub struct MemberSettings {
     pub connect_retry: Duration,
     /// An observer waits a random time below this before it goes to a leader.
     pub observer_reconnect_ms_max: u64,
+    /// How long either side of a connection may take to say who it is.
+    pub handshake_limit: Duration,
+    /// `None`: nobody has to say who it is.
+    pub auth: Option<Arc<PeerAuth>>,
+    /// Where followers serve observers; `None`: observers connect to the leader.
+    pub observer_master_port: Option<u16>,
     pub link_limits: LinkLimits,
     /// Of the members that clients may ask for.
     pub change_limits: Limits,
@@ -105,6 +114,8 @@ struct Core {
     accepting: Option<tokio::task::AbortHandle>,
     /// The connection attempt to a leader.
     dialing: Option<tokio::task::AbortHandle>,
+    /// For an observer that followers serve.
+    masters: Masters,
     /// When the timer's task will look again.
     wake_at: Option<Timestamp>,
     /// Waits to serve those who only read, while there is no leader.
@@ -314,6 +325,7 @@ impl Member {
                 core.later.push_back(Later::Became(status));
             }
             Output::Serve { epoch, upstream } => {
+                self.serve_observers(core);
                 core.later.push_back(Later::Serve(epoch, upstream));
             }
             Output::Configure {

@@ -9,12 +9,14 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
 use super::config_files::ConfigFiles;
+use super::masters::Masters;
 use super::receive::Snapshots;
 use super::{Core, Member, MemberSettings, Stores, Voice};
 use crate::config::Config;
 use crate::ids::{Epoch, ServerId, Zxid};
 use crate::membership::change;
 use crate::net::election::{ElectionInbox, ElectionNet, ElectionNetConfig};
+use crate::net::peer_auth::PeerAuth;
 use crate::net::peer_stream::PeerSecurity;
 use crate::net::quorum::{self, LinkLimits, Links};
 use crate::pipeline::{Pipeline, Wake};
@@ -47,6 +49,7 @@ pub(super) fn peer_config(config: &Config, id: ServerId) -> PeerConfig {
         observer_dial_delay_ms_max: u64::from(ensemble.observer_reconnect_ms_max),
         counter_end: u32::MAX,
         reconfig_enabled: config.reconfig_enabled,
+        serves_observers: ensemble.observer_master_port.is_some(),
         committed: config.membership.clone(),
         last_seen: config.last_seen.clone(),
         history_sent_max: HISTORY_SENT_MAX,
@@ -84,6 +87,7 @@ impl Member {
         pipeline: Arc<Pipeline>,
         stores: Stores,
         security: PeerSecurity,
+        auth: Option<Arc<PeerAuth>>,
     ) -> Result<(Arc<Member>, ElectionInbox), ServerError> {
         let port = &config.ensemble.election;
         let net = ElectionNetConfig {
@@ -97,6 +101,7 @@ impl Member {
             bind_attempts_max: port.bind_attempts_max,
             multiple_addresses: config.ensemble.multiple_addresses,
             security: security.clone(),
+            auth: auth.clone(),
         };
         let (election, inbox) = ElectionNet::start(net)
             .await
@@ -118,6 +123,9 @@ impl Member {
                 packet_bytes_max: field_bytes_max(config),
                 snapshot_silence: ticks(config, config.ensemble.init_limit_ticks),
             },
+            handshake_limit: ticks(config, config.ensemble.init_limit_ticks),
+            auth,
+            observer_master_port: config.ensemble.observer_master_port,
             change_limits: change::Limits {
                 standalone_enabled: config.standalone_enabled,
                 multiple_addresses: config.ensemble.multiple_addresses,
@@ -145,6 +153,7 @@ impl Member {
                 unflushed: Vec::new(),
                 accepting: None,
                 dialing: None,
+                masters: Masters::default(),
                 wake_at: None,
                 proposing: false,
                 accepted: false,

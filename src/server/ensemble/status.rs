@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::Member;
 use crate::admin::four_letter::{EnsembleView, ServerState};
 use crate::admin::metrics::{Sink, Value};
+use crate::ids::ServerId;
 use crate::membership::Role;
 use crate::zab::{LearnerStatus, Status};
 
@@ -17,6 +18,8 @@ pub(in crate::server) struct EnsembleStatus {
     /// Of the learners, followers that are no members, or no voters.
     pub guests: usize,
     pub leading_since: Option<Instant>,
+    /// Observing: the follower that serves this server; `None`: the leader does.
+    pub master: Option<ServerId>,
 }
 
 impl Member {
@@ -33,6 +36,7 @@ impl Member {
             learners,
             guests,
             leading_since: core.leading_since,
+            master: core.masters.serving(),
         }
     }
 
@@ -111,8 +115,14 @@ impl EnsembleStatus {
                 let uptime = self.leading_since.map_or(Duration::ZERO, |at| at.elapsed());
                 int("leader_uptime", uptime.as_millis() as usize);
             }
-            Status::Following(_) => int("synced_observers", 0),
-            Status::Observing(leader) => int("observer_master_id", leader.0 as usize),
+            Status::Following(_) => {
+                let synced = self.learners.iter().filter(|learner| learner.is_synced);
+                int("synced_observers", synced.count());
+            }
+            Status::Observing(leader) => {
+                let master = self.master.unwrap_or(leader);
+                int("observer_master_id", master.0 as usize);
+            }
             Status::Looking => {}
         }
     }

@@ -13,6 +13,7 @@ use super::super::configs::stays;
 use super::super::follower::Follower;
 use super::super::mistake::{Mistake, makes};
 use super::super::observer::Observer;
+use super::super::observer_master::ObserverMaster;
 use super::super::role::{Ctx, End, membership, packet_out_of_place, simple};
 use super::super::{Output, Txn, Write};
 use super::{Broadcast, Learner, Phase};
@@ -200,6 +201,8 @@ impl Learner {
         self.phase = Phase::Serving(match self.is_observer {
             true => Broadcast::Observer(Observer::new(epoch)),
             false => {
+                let serves = ctx.config.serves_observers;
+                self.observers = serves.then(|| ObserverMaster::new(epoch, ctx));
                 let mut follower = Follower::new(epoch, sync.unacked);
                 follower.persisted(link, ctx);
                 Broadcast::Follower(follower)

@@ -7,6 +7,7 @@ mod cluster;
 mod ensembles;
 mod leading;
 mod learning;
+mod observers;
 mod script;
 
 use bytes::Bytes;
@@ -52,6 +53,7 @@ pub(super) fn config(id: i64, committed: Membership) -> PeerConfig {
         observer_dial_delay_ms_max: 0,
         counter_end: u32::MAX,
         reconfig_enabled: true,
+        serves_observers: false,
         committed,
         last_seen: None,
         history_sent_max: 1000,

@@ -1,0 +1,83 @@
+//! SASL: who has to authenticate, and where the accounts stand.
+
+use super::*;
+
+const FILE: &str = "java.security.auth.login.config=/jaas.conf";
+const PROVIDER: &str = "authProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider";
+
+#[test]
+fn nothing_is_required_by_default() {
+    let (config, _) = read("");
+    assert_eq!(config.sasl.jaas_file, None);
+    assert_eq!(config.sasl.members, None);
+    assert_eq!(config.sasl.clients_section, "Server");
+    assert!(!config.sasl.needs_clients_section && !config.sasl.fips);
+}
+
+#[test]
+fn the_file_of_the_jvm() {
+    for (given, expected) in [
+        ("/jaas.conf", "/jaas.conf"),
+        ("=/jaas.conf", "/jaas.conf"),
+        ("file:/jaas.conf", "/jaas.conf"),
+        ("=file:///jaas.conf", "/jaas.conf"),
+        ("jaas.conf", "jaas.conf"),
+    ] {
+        let (config, _) = read_with("", &format!("-Djava.security.auth.login.config={given}"));
+        assert_eq!(config.sasl.jaas_file, Some(expected.into()), "{given}");
+    }
+}
+
+#[test]
+fn members() {
+    let (config, _) = read(&format!("{FILE}\nquorum.auth.enableSasl=true"));
+    let default = SaslOfMembers {
+        learner_requires: false,
+        server_requires: false,
+        learner_section: "QuorumLearner".to_owned(),
+        server_section: "QuorumServer".to_owned(),
+    };
+    assert_eq!(config.sasl.members.as_ref(), Some(&default));
+    let (config, _) = read(&format!(
+        "{FILE}\nquorum.auth.enableSasl=true\nquorum.auth.learnerRequireSasl=true\n\
+         quorum.auth.serverRequireSasl=true\nquorum.auth.learner.saslLoginContext=L\n\
+         quorum.auth.server.saslLoginContext=S\nquorum.cnxn.threads.size=30"
+    ));
+    let required = SaslOfMembers {
+        learner_requires: true,
+        server_requires: true,
+        learner_section: "L".to_owned(),
+        server_section: "S".to_owned(),
+    };
+    assert_eq!(config.sasl.members, Some(required));
+    let error = only_error("quorum.auth.enableSasl=true");
+    assert!(error.contains("members have no accounts"), "{error}");
+}
+
+#[test]
+fn enforcing_sasl_needs_its_scheme() {
+    let required = format!("{FILE}\n{PROVIDER}\nsessionRequireClientSASLAuth=true");
+    let (config, _) = read(&required);
+    assert!(config.enforce_auth.enabled && config.sasl.needs_clients_section);
+    assert_eq!(config.enforce_auth.schemes, ["sasl"]);
+    // It is the same as this, and other schemes do not count beside it.
+    let (config, _) = read(&format!(
+        "{required}\nenforce.auth.enabled=false\nenforce.auth.schemes=digest"
+    ));
+    assert_eq!(config.enforce_auth.schemes, ["sasl"]);
+    let (config, _) = read(&format!(
+        "{FILE}\n{PROVIDER}\nenforce.auth.enabled=true\nenforce.auth.schemes=sasl,digest"
+    ));
+    assert_eq!(config.enforce_auth.schemes, ["sasl", "digest"]);
+    assert!(config.sasl.needs_clients_section);
+    let error = only_error("enforce.auth.enabled=true\nenforce.auth.schemes=sasl");
+    assert!(
+        error.ends_with("enforce.auth.schemes: Authentication scheme sasl is not available."),
+        "{error}"
+    );
+    let error = only_error("sessionRequireClientSASLAuth=true");
+    assert!(
+        error.ends_with("Authentication scheme sasl is not available."),
+        "{error}"
+    );
+}
