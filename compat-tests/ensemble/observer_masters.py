@@ -31,7 +31,8 @@ class Server(processes.Server):
                 f";127.0.0.1:{self.client_port}")
 
 
-processes.Server = Server
+class Ensemble(Cluster):
+    server = Server
 
 
 def masters_of(it):
@@ -100,7 +101,7 @@ def main():
         title = f"{','.join(kinds)}; observers {','.join(observers)}"
         settings = {"observerMasterPort": processes.free_port()}
         begun = time.monotonic()
-        it = Cluster(os.path.join(os.environ["WORK"], f"masters{number}"), kinds, observers, settings)
+        it = Ensemble(os.path.join(os.environ["WORK"], f"masters{number}"), kinds, observers, settings)
         try:
             serve(it)
             passed += 1

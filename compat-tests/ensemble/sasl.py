@@ -58,7 +58,8 @@ class Server(processes.Server):
         return [command[0], *flags, "-Dzookeeper.fips-mode=false", *command[1:]]
 
 
-processes.Server = Server
+class Ensemble(Cluster):
+    server = Server
 
 
 def write(port, path, data):
@@ -246,7 +247,7 @@ def main():
             title = f"{name} {','.join(kinds)} {','.join(observers)}".strip()
             directory = os.path.join(os.environ["WORK"], f"{name}{number}")
             begun = time.monotonic()
-            it = Cluster(directory, kinds, observers, settings)
+            it = Ensemble(directory, kinds, observers, settings)
             try:
                 check(it)
                 silent(it)
