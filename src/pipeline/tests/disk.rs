@@ -23,11 +23,10 @@ fn with_disk(rig: &Rig, work: impl FnOnce()) -> Vec<i64> {
     let (log, _state) = log(dir.path());
     let handle = log.handle();
     std::thread::scope(|scope| {
-        let disk = scope.spawn(|| rig.pipeline.run_disk(log).unwrap());
+        scope.spawn(|| rig.pipeline.run_disk(log).unwrap());
+        let _stop = Stop(&rig.pipeline);
         rig.pipeline.await_disk();
         work();
-        rig.pipeline.stop();
-        disk.join().unwrap();
     });
     let mut reader = handle.read_from(1);
     let mut zxids = Vec::new();
@@ -35,6 +34,15 @@ fn with_disk(rig: &Rig, work: impl FnOnce()) -> Vec<i64> {
         zxids.push(zxid);
     }
     zxids
+}
+
+/// A test that fails ends, too.
+struct Stop<'a>(&'a Pipeline);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
 }
 
 /// A session, and the answer to its handshake is taken off the wire: it may arrive some time after the phase changed.
@@ -56,17 +64,22 @@ fn a_lone_writer_is_answered_before_its_task_goes_on() {
     let rig = Rig::new();
     let written = with_disk(&rig, || {
         let peer = opened(&rig);
-        for xid in 0..20 {
-            rig.send(&peer, &create(xid, "/n-", 2));
-            wait_until(|| rig.answers(&peer) == [(xid, OK)]);
-        }
-        rig.pipeline.disk_takes(Duration::from_micros(10));
-        rig.send(&peer, &create(20, "/n-", 2));
-        // No wait: the task wrote and applied it itself.
-        assert_eq!(rig.answers(&peer), [(20, OK)]);
+        // The disk's thread may hold the log still, or look at it once a second: then it is the one that writes.
+        let at_once = (0..200).filter(|xid| {
+            rig.pipeline.disk_takes(Duration::from_micros(10));
+            rig.send(&peer, &create(*xid, "/n-", 2));
+            let first = rig.answers(&peer);
+            if first.is_empty() {
+                wait_until(|| rig.answers(&peer) == [(*xid, OK)]);
+                return false;
+            }
+            assert_eq!(first, [(*xid, OK)]);
+            true
+        });
+        assert!(at_once.count() > 100);
         opened(&rig);
     });
-    assert_eq!(written, (1..=23).collect::<Vec<_>>());
+    assert_eq!(written, (1..=202).collect::<Vec<_>>());
 }
 
 #[test]
