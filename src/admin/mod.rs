@@ -9,5 +9,7 @@ pub mod java_text;
 pub mod json;
 pub mod metrics;
 pub mod process;
+pub mod prometheus;
+pub mod runtime_metrics;
 pub mod stats;
 pub mod version;

@@ -5,6 +5,7 @@ mod admin;
 mod client_port;
 mod ensemble;
 mod footprint;
+mod metrics_port;
 pub mod migrate;
 mod sasl;
 mod status;
@@ -55,6 +56,11 @@ pub enum ServerError {
         address: SocketAddr,
         error: std::io::Error,
     },
+    #[error("Cannot boot MetricsProvider: {address}: {error}")]
+    Metrics {
+        address: SocketAddr,
+        error: std::io::Error,
+    },
     #[error("cannot join the ensemble: {0}")]
     Ensemble(String),
     #[error("cannot start: {0}")]
@@ -100,6 +106,9 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
         opened.replayed,
         began.elapsed().as_millis()
     );
+    let metrics = &pipeline.stats.metrics;
+    metrics.dbinittime.record(opened.took.as_millis() as i64);
+    metrics.startup_txns_loaded.record(opened.replayed as i64);
     let Storage {
         log,
         state,
@@ -150,6 +159,10 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
         let _inside = runtime.enter();
         let context = securities.admin.clone();
         if let Some(port) = AdminServer::open(config, context, status.clone(), backup)? {
+            runtime.spawn(port.run());
+        }
+        let (log, state) = (log_handle.clone(), state.clone());
+        if let Some(port) = metrics_port::open(config, status.clone(), log, state)? {
             runtime.spawn(port.run());
         }
     }

@@ -114,6 +114,15 @@ impl Status {
         buckets
     }
 
+    /// Of the servers that follow this one.
+    pub fn learner_ids(&self) -> Vec<i64> {
+        let Some(member) = &self.member else {
+            return Vec::new();
+        };
+        let learners = member.ensemble_status().learners;
+        learners.iter().filter_map(|l| Some(l.server?.0)).collect()
+    }
+
     fn is_read_only(&self) -> bool {
         self.pipeline.role() == Role::ReadOnly
     }
@@ -477,6 +486,7 @@ fn connection(client: &Client) -> ConnectionView {
         queued: client.queued() as u64,
         received: stats.received.load(Ordering::Relaxed),
         sent: stats.sent.load(Ordering::Relaxed),
+        since_unix_ms: client.since_ms,
         session,
     }
 }

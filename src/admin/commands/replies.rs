@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use super::view::AdminSource;
 use super::Arguments;
 use crate::admin::four_letter::{
-    self, ConnectionView, ExpiryBucket, GlobalSessions, ServerState, WatchLine,
+    self, ConnectionSession, ConnectionView, ExpiryBucket, GlobalSessions, ServerState, WatchLine,
 };
 use crate::admin::java_text::Address;
 use crate::admin::json::{Json, Object};
@@ -70,9 +70,21 @@ fn brief(connection: &ConnectionView) -> Object {
 
 fn whole(connection: &ConnectionView) -> Object {
     let out = brief(connection);
-    let Some(session) = &connection.session else {
-        return out;
+    // Before a session begins, Java shows what its fields begin with.
+    let none = ConnectionSession {
+        id: 0,
+        last_operation: "NA",
+        established_unix_ms: connection.since_unix_ms,
+        timeout_ms: 0,
+        last_xid: -1,
+        last_zxid: -1,
+        last_response_ms: 0,
+        last_latency_ms: 0,
+        latency_ms_min: 0,
+        latency_ms_avg: 0,
+        latency_ms_max: 0,
     };
+    let session = connection.session.as_ref().unwrap_or(&none);
     out.with("session_id", session.id)
         .with("last_operation", session.last_operation)
         .with("established", session.established_unix_ms)

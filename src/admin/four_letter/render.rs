@@ -138,7 +138,7 @@ fn brief(connection: &ConnectionView, out: &mut String) -> fmt::Result {
         queued,
         received,
         sent,
-        session: _,
+        ..
     } = connection;
     let peer = Address(*peer);
     write!(

@@ -58,7 +58,7 @@ impl Backup {
     }
 
     /// Puts the tree on disk as it is now; to stream it, also in Java's format. Blocks.
-    pub fn take(&self, streaming: bool) -> io::Result<Taken> {
+    pub(super) fn take(&self, streaming: bool) -> io::Result<Taken> {
         let _turn = self.turn()?;
         if streaming {
             self.write_file()

@@ -22,7 +22,7 @@ use auth::Denied;
 pub(super) use backup::Backup;
 use limiter::Limiter;
 
-const JSON: &str = "application/json;charset=utf-8";
+const JSON: &str = "application/json";
 const HTML: &str = "text/html;charset=utf-8";
 const TEXT: &str = "text/plain;charset=utf-8";
 
@@ -221,9 +221,6 @@ impl AdminServer {
         }
         if let Some(why) = self.backup.refuses() {
             return json(503, &commands::bare(command.name(), Some(why)));
-        }
-        if body.is_empty() {
-            return without_members(400);
         }
         if !self.restores.allow() {
             metrics.restore_rate_limited_count.increment();
