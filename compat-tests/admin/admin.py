@@ -17,6 +17,8 @@ from servers import GIVE_UP_S, HERE, Server, client, free_ports, trusting
 
 DIR, FUZZ_SECONDS, ONLY = sys.argv[1], float(sys.argv[2]), sys.argv[3:]
 SET_ACL = 7
+# A session that outlives the tests.
+LONG_MS = 3_600_000
 ROOT = {"authorization": "digest root:secret"}
 TESTS = []
 
@@ -32,7 +34,7 @@ def directory(name):
 
 def fill(server):
     """A session with an ephemeral and with watches; the same on every server."""
-    session = server.session()
+    session = server.session(timeout_ms=LONG_MS)
     session.ensure("/app")
     session.ensure("/app/n", b"data")
     session.create("/app/e", b"x", flags=1)
@@ -42,12 +44,14 @@ def fill(server):
     return session
 
 
-def digest_acl(user, password, perms=31):
+def digest_acl(user, password, world_reads=False):
     import base64
     import hashlib
 
     secret = base64.b64encode(hashlib.sha1(f"{user}:{password}".encode()).digest()).decode()
-    return struct.pack(">ii", 1, perms) + client.text("digest") + client.text(f"{user}:{secret}")
+    readers = struct.pack(">i", 1) + client.text("world") + client.text("anyone") if world_reads else b""
+    owner = struct.pack(">i", 31) + client.text("digest") + client.text(f"{user}:{secret}")
+    return struct.pack(">i", 2 if world_reads else 1) + readers + owner
 
 
 def set_acl(session, path, acl):
@@ -71,6 +75,8 @@ def shape(value, name=None):
     """Names, their order, and types; and values where they have to be equal."""
     if isinstance(value, dict):
         items = [(shape_of_name(key), shape(member, key)) for key, member in value.items()]
+        # Of times at which nothing expires Java keeps an empty list for a while.
+        items = [item for item in items if name != "expiry_time_to_session_ids" or item[1] != ["list"]]
         return sorted(items, key=repr) if name in UNORDERED else items
     if isinstance(value, list):
         return ["list"] + [shape(member, name) for member in value]
@@ -161,7 +167,7 @@ def statuses_are_javas(java, fk):
         time.sleep(0.01)  # the interval of the rate limit
         theirs, ours = java.request(method, path, body, headers), fk.request(method, path, body, headers)
         assert ours.status == theirs.status, (method, path, headers, ours.status, theirs.status)
-        if theirs.headers["content-type"] == "application/json":
+        if theirs.headers["content-type"] == "application/json" and method != "HEAD":
             assert ours.json() == theirs.json(), (method, path, ours.body, theirs.body)
     # Java fails with a page about its own error.
     assert java.request("POST", "/commands/ruok").status == 500
@@ -219,7 +225,7 @@ def a_snapshot_of_one_is_restored_into_another(java, fk):
             session = source.session()
             for at in range(300):
                 session.ensure(f"/n{at}", os.urandom(at))
-            set_acl(session, "/n7", digest_acl("u", "p", 1))
+            set_acl(session, "/n7", digest_acl("u", "p", world_reads=True))
             session.close()
             other = target.session()
             other.ensure("/gone")
@@ -249,14 +255,13 @@ def a_snapshot_of_one_is_restored_into_another(java, fk):
 
 
 def tree_of(server):
-    """Data and stat of every node but the root, whose numbers a restore may change, and of one that nobody may read."""
+    """Data and stat of every node but the root, whose numbers a session of a test may change."""
     session = server.session()
     found, paths = {}, ["/"]
     while paths:
         path = paths.pop()
-        found[path] = (b"", session.exists(path)) if path == "/n7" else session.get(path)
-        names = [] if path == "/n7" else session.children(path)
-        paths += [path.rstrip("/") + "/" + name for name in names if (path, name) != ("/", "zookeeper")]
+        found[path] = session.get(path)
+        paths += [path.rstrip("/") + "/" + name for name in session.children(path) if (path, name) != ("/", "zookeeper")]
     session.close()
     del found["/"]
     return found
@@ -351,9 +356,11 @@ def certificates(where):
         subprocess.run(["openssl", *arguments], check=True, capture_output=True, cwd=where)
 
     openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-days", "30", "-subj", "/CN=Test CA")
+    with open(os.path.join(where, "names.cnf"), "w") as extensions:
+        extensions.write("subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n")
     for name in ("server", "client"):
         openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
-        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out", f"{name}.crt", "-days", "30")
+        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out", f"{name}.crt", "-days", "30", "-extfile", "names.cnf")
         with open(os.path.join(where, f"{name}.pem"), "w") as store:
             for part in (f"{name}.key", f"{name}.crt"):
                 with open(os.path.join(where, part)) as text:
@@ -675,8 +682,9 @@ def members_tell_of_their_ensemble(java, fk):
 def main():
     passed, failed = 0, []
     wanted = [test for test in TESTS if not ONLY or test.__name__ in ONLY]
+    longer = f"maxSessionTimeout={LONG_MS}"
     secret = ["ssl.quorum.keyStore.password=hunter2", "DigestAuthenticationProvider.superDigest=super:hunter2="]
-    with Server("java", directory("java")) as java, Server("ferrokeeper", directory("ferrokeeper"), *secret) as fk:
+    with Server("java", directory("java"), longer) as java, Server("ferrokeeper", directory("ferrokeeper"), longer, *secret) as fk:
         sessions = [fill(java), fill(fk)]
         for one in wanted:
             try:
@@ -686,8 +694,6 @@ def main():
             except Exception:
                 failed.append(one.__name__)
                 print(f"FAILED  {one.__name__}\n{traceback.format_exc()}", flush=True)
-            for session in sessions:
-                session.ping()
     print(f"{passed} passed, {len(failed)} failed")
     sys.exit(1 if failed else 0)
 

@@ -19,11 +19,14 @@ pub(super) fn text(text: &str) -> String {
         }
         // What is commented out may be in use elsewhere.
         let key = content.trim_start_matches([' ', '\t', '\u{c}', '#', '!']);
-        let key_end = key.find(['=', ':', ' ', '\t', '\u{c}']).unwrap_or(key.len());
+        let key_end = key
+            .find(['=', ':', ' ', '\t', '\u{c}'])
+            .unwrap_or(key.len());
         let (key, value) = key.split_at(key_end);
         // Escapes in a key are for those who mean it; a secret that looks like one is hidden all the same.
         let plain = key.replace('\\', "");
-        let is_secret = keys::find(&plain).is_some_and(|found| found.key.secret) || sounds_secret(&plain);
+        let is_secret =
+            keys::find(&plain).is_some_and(|found| found.key.secret) || sounds_secret(&plain);
         if is_secret && !value.is_empty() {
             let before = &content[..content.len() - key.len() - value.len()];
             out.push_str(&format!("{before}{key}={HIDDEN}\n"));

@@ -91,7 +91,11 @@ impl Exporter {
     /// Java measures each learner's link; here these are there for panels that ask for them.
     fn learners(&self, out: &mut Exposition) {
         let learners = self.status.learner_ids();
-        for name in ["ack_latency", "learner_handler_qp_size", "learner_handler_qp_time_ms"] {
+        for name in [
+            "ack_latency",
+            "learner_handler_qp_size",
+            "learner_handler_qp_time_ms",
+        ] {
             out.family(name, Kind::Summary);
             for id in &learners {
                 let (id, name) = (id.to_string(), name.to_owned());
@@ -121,11 +125,18 @@ impl Exporter {
         self.learners(out);
         let pipeline = &self.status.pipeline;
         pipeline.stats.stages.expose(out);
-        let queued: usize = pipeline.clients().iter().map(|client| client.queued()).sum();
+        let queued: usize = pipeline
+            .clients()
+            .iter()
+            .map(|client| client.queued())
+            .sum();
         for (name, value) in [
             ("ferrokeeper_queued_requests", queued as u64),
             ("ferrokeeper_waiting_bytes", pipeline.waiting_bytes() as u64),
-            ("ferrokeeper_log_bytes_behind", self.state.log_bytes_behind()),
+            (
+                "ferrokeeper_log_bytes_behind",
+                self.state.log_bytes_behind(),
+            ),
         ] {
             out.gauge(name, value as f64);
         }

@@ -37,7 +37,7 @@ use crate::storage::{self, LogHandle, Replay, Room, Storage, StorageConfig, Stor
 use admin::{AdminServer, Backup};
 use client_port::ClientPort;
 use ensemble::{Member, Stores};
-use status::Status;
+use status::{Status, Told};
 use tls::Securities;
 
 #[derive(Debug, thiserror::Error)]
@@ -555,15 +555,15 @@ fn status(
         data_dir,
         data_log_dir,
         member,
-        (
-            config.ensemble.init_limit_ticks,
-            config.ensemble.sync_limit_ticks,
-        ),
-        (
-            config.source.clone(),
+        Told {
+            limits: (
+                config.ensemble.init_limit_ticks,
+                config.ensemble.sync_limit_ticks,
+            ),
+            source: config.source.clone(),
             log,
-            config.metrics.provider == MetricsProvider::Prometheus,
-        ),
+            keeps_metrics: config.metrics.provider == MetricsProvider::Prometheus,
+        },
     )
 }
 

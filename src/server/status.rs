@@ -15,6 +15,7 @@ use crate::admin::four_letter::{
     Whitelist, Word,
 };
 use crate::admin::java_text::average;
+use crate::admin::json::Object;
 use crate::admin::metrics::{Metrics, Sink};
 use crate::admin::process;
 use crate::admin::stats::Sizes;
@@ -52,6 +53,16 @@ pub struct Status {
     mismatches: AtomicU64,
 }
 
+/// What the status of a server takes from its configuration as it is.
+pub struct Told {
+    /// initLimit and syncLimit.
+    pub limits: (u32, u32),
+    pub source: ConfigSource,
+    pub log: LogHandle,
+    /// `srst` does not reset metrics.
+    pub keeps_metrics: bool,
+}
+
 impl Status {
     pub fn new(
         pipeline: Arc<Pipeline>,
@@ -60,9 +71,14 @@ impl Status {
         data_dir: PathBuf,
         data_log_dir: PathBuf,
         member: Option<Arc<Member>>,
-        limits: (u32, u32),
-        (source, log, keeps_metrics): (ConfigSource, LogHandle, bool),
+        told: Told,
     ) -> Status {
+        let Told {
+            limits,
+            source,
+            log,
+            keeps_metrics,
+        } = told;
         let metrics = pipeline.stats.metrics.clone();
         Status {
             pipeline,
@@ -112,6 +128,16 @@ impl Status {
             }
         }
         buckets
+    }
+
+    pub fn log(&self) -> &LogHandle {
+        &self.log
+    }
+
+    /// The members, for the dashboard.
+    pub fn member_objects(&self) -> Vec<Object> {
+        let member = self.member.as_ref();
+        member.map_or(Vec::new(), |member| member.member_objects())
     }
 
     /// Of the servers that follow this one.

@@ -81,7 +81,9 @@ impl Securities {
             }
         };
         let admin = config.admin.tls.as_ref();
-        let admin = admin.map(|tls| context("the AdminServer", tls)).transpose()?;
+        let admin = admin
+            .map(|tls| context("the AdminServer", tls))
+            .transpose()?;
         Ok(Securities {
             clients,
             peers,

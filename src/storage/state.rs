@@ -22,8 +22,8 @@ use rocksdb::{
 };
 
 use super::error::{ADVICE_DAMAGED, StorageError};
-use super::layout::Locks;
 use super::figures::Figures;
+use super::layout::Locks;
 use super::log::LogHandle;
 use super::record::NodeRecord;
 use super::{Restore, StorageConfig, memory, room};

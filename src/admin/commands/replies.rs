@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use super::view::AdminSource;
 use super::Arguments;
+use super::view::AdminSource;
 use crate::admin::four_letter::{
     self, ConnectionSession, ConnectionView, ExpiryBucket, GlobalSessions, ServerState, WatchLine,
 };
@@ -372,11 +372,13 @@ pub(super) fn zab_state(source: &dyn AdminSource, _: &Arguments, out: &mut Objec
     out.put("is_leader", zab.is_leader);
     out.put("quorum_address", address(zab.quorum_address));
     out.put("election_address", address(zab.election_address));
-    out.put("client_address", zab.client_address.map_or(Json::Null, address));
+    out.put(
+        "client_address",
+        zab.client_address.map_or(Json::Null, address),
+    );
     out.put("voting", zab.is_voter);
     out.put("last_zxid", format!("0x{:x}", zxid.0));
     out.put("zab_epoch", zxid.0 >> 32);
     out.put("zab_counter", zxid.0 & 0xffff_ffff);
     out.put("zabstate", zab.phase);
 }
-

@@ -21,7 +21,10 @@ fn every_name_is_a_command_s_and_only_one_s() {
 fn an_error_of_the_command_s_own_stays_in_its_place() {
     let own = Object::default().with("error", "why");
     let text = finished(own, "leader", None).print();
-    assert_eq!(text, "{\n  \"error\" : \"why\",\n  \"command\" : \"leader\"\n}");
+    assert_eq!(
+        text,
+        "{\n  \"error\" : \"why\",\n  \"command\" : \"leader\"\n}"
+    );
     let bare = bare("x", None).print();
     assert_eq!(bare, "{\n  \"command\" : \"x\",\n  \"error\" : null\n}");
 }

@@ -95,15 +95,33 @@ mod tests {
         let at = |windows: u32| begin + WINDOW * windows;
         let summary = DetailedSummary::default();
         let mut windows = Windows::new(begin);
-        assert_eq!(median(&mut windows, at(0), &summary), "m{quantile=\"0.5\",} NaN");
+        assert_eq!(
+            median(&mut windows, at(0), &summary),
+            "m{quantile=\"0.5\",} NaN"
+        );
         summary.record_many(5, 10);
-        assert_eq!(median(&mut windows, at(0), &summary), "m{quantile=\"0.5\",} 5.0");
-        assert_eq!(median(&mut windows, at(1), &summary), "m{quantile=\"0.5\",} 5.0");
+        assert_eq!(
+            median(&mut windows, at(0), &summary),
+            "m{quantile=\"0.5\",} 5.0"
+        );
+        assert_eq!(
+            median(&mut windows, at(1), &summary),
+            "m{quantile=\"0.5\",} 5.0"
+        );
         summary.record(100);
-        assert_eq!(median(&mut windows, at(2), &summary), "m{quantile=\"0.5\",} 100.0");
-        assert_eq!(median(&mut windows, at(3), &summary), "m{quantile=\"0.5\",} NaN");
+        assert_eq!(
+            median(&mut windows, at(2), &summary),
+            "m{quantile=\"0.5\",} 100.0"
+        );
+        assert_eq!(
+            median(&mut windows, at(3), &summary),
+            "m{quantile=\"0.5\",} NaN"
+        );
         summary.reset();
         summary.record(7);
-        assert_eq!(median(&mut windows, at(3), &summary), "m{quantile=\"0.5\",} 7.0");
+        assert_eq!(
+            median(&mut windows, at(3), &summary),
+            "m{quantile=\"0.5\",} 7.0"
+        );
     }
 }

@@ -20,7 +20,9 @@ use super::diagnostics::{ConfigError, Invalid, Level, Origin};
 use super::load::{SourceFile, Sources};
 use super::settings::{Diagnostics, Given, Reader, Settings};
 use super::system_properties::SystemProperties;
-use super::{Config, ConfigSource, ListenAddress, Loaded, Membership, Positional, properties, shown};
+use super::{
+    Config, ConfigSource, ListenAddress, Loaded, Membership, Positional, properties, shown,
+};
 
 const MILLISECONDS: &str = "a number of milliseconds";
 const TICKS: &str = "a number of ticks";

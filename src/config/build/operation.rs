@@ -106,7 +106,8 @@ pub(super) fn admin(r: &mut Reader<'_>) -> Admin {
         && needs_certificates
         && let Some(setting) = r.setting("admin.needClientAuth")
     {
-        let text = "admin.needClientAuth has no effect without admin.forceHttps or admin.portUnification";
+        let text =
+            "admin.needClientAuth has no effect without admin.forceHttps or admin.portUnification";
         r.diagnostics.warn(&setting.origin, text);
     }
     Admin {
@@ -120,8 +121,12 @@ pub(super) fn admin(r: &mut Reader<'_>) -> Admin {
         tls,
         snapshot_enabled: r.boolean("admin.snapshot.enabled", true),
         restore_enabled: r.boolean("admin.restore.enabled", true),
-        rate_interval_ms: r.int("admin.rateLimiterIntervalInMS", 300_000, POSITIVE, MILLISECONDS)
-            as u32,
+        rate_interval_ms: r.int(
+            "admin.rateLimiterIntervalInMS",
+            300_000,
+            POSITIVE,
+            MILLISECONDS,
+        ) as u32,
         trusts_forwarded_for: r.boolean("IPAuthenticationProvider.usexforwardedfor", false),
     }
 }

@@ -3,10 +3,7 @@
 //! Knows spellings and verdicts only. Answers to no Java class: there the names are spread over
 //! the classes that read them.
 
-use super::Feature::{
-    Audit, JavaFiles, Kerberos, QueuePoll, ResponseCache, ThrottleShutdown,
-    Tls,
-};
+use super::Feature::{Audit, JavaFiles, Kerberos, QueuePoll, ResponseCache, ThrottleShutdown, Tls};
 use super::{Feature, Key, Property, Verdict};
 
 impl Key {
@@ -78,8 +75,7 @@ const JAVA_PIPELINE: &str = "it switches a detail of Java's request pipeline";
 const TESTING: &str = "it exists for ZooKeeper's own tests; remove it";
 const NO_KERBEROS_TOOL: &str = "it concerns Java's Kerberos login";
 const NEVER_READ: &str = "ZooKeeper does not read it either";
-const METRICS_TLS: &str =
-    "metrics are served by HTTP alone, as by ZooKeeper 3.9; let them out through a proxy, or bind them to loopback";
+const METRICS_TLS: &str = "metrics are served by HTTP alone, as by ZooKeeper 3.9; let them out through a proxy, or bind them to loopback";
 const JAVA_CLASS: &str = "this server cannot load Java classes; remove it";
 
 pub static KEYS: &[Key] = &[
@@ -367,10 +363,14 @@ pub static KEYS: &[Key] = &[
     direct("metricsProvider.workerShutdownTimeoutMs").silent(),
     direct("metricsProvider.httpsPort").refused(METRICS_TLS),
     direct("metricsProvider.ssl.keyStore.location").no_effect(METRICS_TLS),
-    direct("metricsProvider.ssl.keyStore.password").secret().no_effect(METRICS_TLS),
+    direct("metricsProvider.ssl.keyStore.password")
+        .secret()
+        .no_effect(METRICS_TLS),
     direct("metricsProvider.ssl.keyStore.type").no_effect(METRICS_TLS),
     direct("metricsProvider.ssl.trustStore.location").no_effect(METRICS_TLS),
-    direct("metricsProvider.ssl.trustStore.password").secret().no_effect(METRICS_TLS),
+    direct("metricsProvider.ssl.trustStore.password")
+        .secret()
+        .no_effect(METRICS_TLS),
     direct("metricsProvider.ssl.trustStore.type").no_effect(METRICS_TLS),
     direct("metricsProvider.ssl.need.client.auth").no_effect(METRICS_TLS),
     direct("metricsProvider.ssl.want.client.auth").no_effect(METRICS_TLS),

@@ -158,9 +158,7 @@ fn request_line(line: &str) -> Result<(&str, &str, u8), Refused> {
 fn header(line: &str) -> Result<(String, String), Refused> {
     let (name, value) = line.split_once(':').ok_or(BAD_REQUEST)?;
     let value = value.trim_matches([' ', '\t']);
-    let has_controls = value
-        .bytes()
-        .any(|b| (b < b' ' && b != b'\t') || b == 0x7f);
+    let has_controls = value.bytes().any(|b| (b < b' ' && b != b'\t') || b == 0x7f);
     if !is_token(name) || has_controls {
         return Err(BAD_REQUEST);
     }
@@ -282,18 +280,33 @@ mod tests {
             ("GET / HTTP/1.0\r\nname : x\r\n\r\n", 400),
             ("GET / HTTP/1.0\r\na: b\r\n c\r\n\r\n", 400),
             ("GET / HTTP/1.0\r\na: b\0\r\n\r\n", 400),
-            ("POST / HTTP/1.0\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n", 400),
+            (
+                "POST / HTTP/1.0\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
+                400,
+            ),
             ("POST / HTTP/1.0\r\nContent-Length: +1\r\n\r\n", 400),
-            ("POST / HTTP/1.0\r\nContent-Length: 99999999999999999999\r\n\r\n", 400),
-            ("POST / HTTP/1.0\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
-            ("POST / HTTP/1.0\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501),
+            (
+                "POST / HTTP/1.0\r\nContent-Length: 99999999999999999999\r\n\r\n",
+                400,
+            ),
+            (
+                "POST / HTTP/1.0\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+                400,
+            ),
+            (
+                "POST / HTTP/1.0\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+                501,
+            ),
             ("PRI * HTTP/2.0\r\n\r\n", 505),
         ] {
             assert_eq!(parse(text.as_bytes()), Err(Refused(status)), "{text:?}");
         }
         let long = format!("GET / HTTP/1.0\r\na: {}", "b".repeat(HEAD_BYTES_MAX));
         assert_eq!(parse(long.as_bytes()), Err(Refused(431)));
-        let many = format!("GET / HTTP/1.0\r\n{}\r\n", "a: b\r\n".repeat(HEADERS_MAX + 1));
+        let many = format!(
+            "GET / HTTP/1.0\r\n{}\r\n",
+            "a: b\r\n".repeat(HEADERS_MAX + 1)
+        );
         assert_eq!(parse(many.as_bytes()), Err(Refused(431)));
         assert_eq!(parse(b"\xff\xfe\n\n"), Err(Refused(400)));
     }

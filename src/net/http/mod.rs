@@ -354,7 +354,10 @@ impl Connection {
         if self.is_secure {
             put("Strict-Transport-Security", STRICT_TRANSPORT);
         }
-        put("Connection", if keeps_alive { "keep-alive" } else { "close" });
+        put(
+            "Connection",
+            if keeps_alive { "keep-alive" } else { "close" },
+        );
         head.push_str("\r\n");
         match response.content {
             Content::Bytes(bytes) if with_content => {
@@ -433,7 +436,9 @@ impl Body<'_> {
     pub async fn next(&mut self) -> io::Result<Option<Bytes>> {
         if self.owes_continue && !self.is_empty() {
             self.owes_continue = false;
-            self.connection.write(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+            self.connection
+                .write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                .await?;
         }
         let bad = |Refused(_)| io::Error::from(io::ErrorKind::InvalidData);
         loop {

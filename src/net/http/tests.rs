@@ -18,7 +18,11 @@ impl Site for Echo {
                 Err(e) => format!("{:?}", e.kind()),
             };
             let head = &request.head;
-            Response::new(200, "text/plain", format!("{} {} {text}", head.method, head.path))
+            Response::new(
+                200,
+                "text/plain",
+                format!("{} {} {text}", head.method, head.path),
+            )
         })
     }
 }
@@ -76,12 +80,21 @@ async fn requests_follow_one_another() {
 async fn bodies_in_chunks_and_bodies_that_nobody_reads() {
     let chunked = "POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x\r\nde\r\n0\r\nT: x\r\n\r\n";
     let then = "GET /d HTTP/1.1\r\nHost: h\r\n\r\n";
-    assert_eq!(contents(&[chunked, then]).await, ["POST /c abcde", "GET /d "]);
+    assert_eq!(
+        contents(&[chunked, then]).await,
+        ["POST /c abcde", "GET /d "]
+    );
     let ignored = "POST /ignored HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc";
-    assert_eq!(contents(&[ignored, then]).await, ["404 Not Found\n", "GET /d "]);
+    assert_eq!(
+        contents(&[ignored, then]).await,
+        ["404 Not Found\n", "GET /d "]
+    );
     let bad = "POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n";
     assert_eq!(contents(&[bad]).await, ["POST /c InvalidData"]);
-    let long = format!("POST /c HTTP/1.1\r\nHost: h\r\nContent-Length: 200\r\n\r\n{}", "x".repeat(200));
+    let long = format!(
+        "POST /c HTTP/1.1\r\nHost: h\r\nContent-Length: 200\r\n\r\n{}",
+        "x".repeat(200)
+    );
     assert_eq!(contents(&[&long]).await, ["POST /c too long"]);
 }
 
@@ -93,10 +106,21 @@ async fn who_waits_for_a_word_gets_it() {
 
 #[tokio::test]
 async fn refused_and_silent_connections_end() {
-    assert!(talk(&["nonsense\r\n\r\n"]).await.starts_with("HTTP/1.1 400 Bad Request\r\n"));
-    assert!(talk(&["TRACE / HTTP/1.0\r\n\r\n"]).await.starts_with("HTTP/1.1 403"));
+    assert!(
+        talk(&["nonsense\r\n\r\n"])
+            .await
+            .starts_with("HTTP/1.1 400 Bad Request\r\n")
+    );
+    assert!(
+        talk(&["TRACE / HTTP/1.0\r\n\r\n"])
+            .await
+            .starts_with("HTTP/1.1 403")
+    );
     assert_eq!(talk(&["GET / HTTP/1.1\r\nHost"]).await, "");
     assert_eq!(talk(&[]).await, "");
     let head = talk(&["HEAD /x HTTP/1.0\r\n\r\n"]).await;
-    assert!(head.contains("Content-Length: 8\r\n") && head.ends_with("\r\n\r\n"), "{head}");
+    assert!(
+        head.contains("Content-Length: 8\r\n") && head.ends_with("\r\n\r\n"),
+        "{head}"
+    );
 }

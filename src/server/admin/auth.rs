@@ -46,7 +46,10 @@ pub(super) fn identities(
             let subject = own.and_then(|own| names::subject_of(own).ok());
             subject.map_or(Vec::new(), |subject| providers.x509_ids(&subject))
         }
-        scheme::IP => vec![Providers::initial_id(address(request, trusts_forwarded_for))],
+        scheme::IP => vec![Providers::initial_id(address(
+            request,
+            trusts_forwarded_for,
+        ))],
         _ => {
             let credential = credential.map(str::as_bytes);
             match providers.authenticate(Some(scheme), credential, request.remote.ip()) {
@@ -87,9 +90,18 @@ pub(super) fn authorize(pipeline: &Pipeline, ids: &[Id]) -> Result<(), Denied> {
     let tree = pipeline.tree();
     let root = tree.get("/").ok_or(Denied::NotAuthorized)?;
     let list = tree.acl(root);
-    let rights = [perm::READ, perm::WRITE, perm::CREATE, perm::DELETE, perm::ADMIN];
+    let rights = [
+        perm::READ,
+        perm::WRITE,
+        perm::CREATE,
+        perm::DELETE,
+        perm::ADMIN,
+    ];
     let providers = &pipeline.rules().providers;
-    match rights.iter().all(|right| providers.check(list, *right, ids)) {
+    match rights
+        .iter()
+        .all(|right| providers.check(list, *right, ids))
+    {
         true => Ok(()),
         false => Err(Denied::NotAuthorized),
     }

@@ -68,7 +68,9 @@ impl Backup {
     }
 
     fn write_file(&self) -> io::Result<Taken> {
-        let path = self.dir.join(format!("snapshot-{}.tmp", std::process::id()));
+        let path = self
+            .dir
+            .join(format!("snapshot-{}.tmp", std::process::id()));
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)

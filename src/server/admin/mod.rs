@@ -5,6 +5,7 @@
 
 mod auth;
 mod backup;
+mod dashboard;
 mod limiter;
 
 use std::sync::Arc;
@@ -100,6 +101,12 @@ impl AdminServer {
                 true => Response::new(if good { 200 } else { 503 }, TEXT, format!("{word}\n")),
                 false => not_allowed("GET, HEAD"),
             };
+        }
+        if is_get {
+            let trusts = self.settings.trusts_forwarded_for;
+            if let Some(answer) = dashboard::answer(&self.status, request, trusts).await {
+                return answer;
+            }
         }
         let behind = match &*self.settings.command_url {
             "/" => Some(&head.path[..]),
@@ -229,7 +236,9 @@ impl AdminServer {
         let began = std::time::Instant::now();
         match self.backup.restore(body).await {
             Ok(zxid) => {
-                metrics.restore_time.record(began.elapsed().as_millis() as i64);
+                metrics
+                    .restore_time
+                    .record(began.elapsed().as_millis() as i64);
                 tracing::warn!("the tree was replaced by a snapshot of zxid {zxid}");
                 let members = Object::default().with("last_zxid", zxid.0);
                 json(200, &commands::finished(members, command.name(), None))
@@ -265,4 +274,3 @@ impl Site for AdminServer {
         self.status.metrics.insecure_admin_count.increment();
     }
 }
-

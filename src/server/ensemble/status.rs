@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::Member;
 use crate::admin::commands::{LeaderView, LearnerView, VoterView, ZabView};
 use crate::admin::four_letter::{EnsembleView, ServerState};
+use crate::admin::json::Object;
 use crate::admin::metrics::{Sink, Value};
 use crate::ids::{ServerId, Zxid};
 use crate::membership::{HostText, PeerAddress, Role, ServerLine};
@@ -127,6 +128,36 @@ impl Member {
             }
         };
         voters.map(view).collect()
+    }
+
+    /// Who belongs to the ensemble, and what this server knows of each.
+    pub(in crate::server) fn member_objects(&self) -> Vec<Object> {
+        let leader = self.leader_view().id;
+        let core = self.core.lock();
+        let own = self.settings.id;
+        let learners = core.peer.learners();
+        let servers = core.peer.committed_config().servers.values();
+        let member = |server: &ServerLine| {
+            let learner = learners.iter().find(|l| l.server == Some(server.id));
+            let is_own = server.id == own;
+            // Only a leader hears of the others.
+            let state = match learner {
+                _ if server.id.0 == leader => "leading",
+                Some(learner) if learner.is_synced => "in step",
+                Some(_) => "catching up",
+                None if is_own && core.peer.serving().is_some() => "in step",
+                None if leader == own.0 => "absent",
+                None => "unknown here",
+            };
+            let host = server.addresses.first().map(|a| a.host.clone());
+            Object::default()
+                .with("id", server.id.0)
+                .with("host", host.unwrap_or_default())
+                .with("voter", server.role == Role::Participant)
+                .with("self", is_own)
+                .with("state", state)
+        };
+        servers.map(member).collect()
     }
 
     /// As `conf` shows it.
