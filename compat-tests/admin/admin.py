@@ -402,6 +402,46 @@ def https_alone_beside_http_and_with_certificates(java, fk):
             assert taken.status == 200, (kind, taken.status, taken.body)
 
 
+# -- the dashboard's questions; its page is looked at by a browser in the suite of that name --
+
+
+@test
+def the_dashboard_tells_what_one_may_know(java, fk):
+    with Server("ferrokeeper", directory("dashboard")) as server:
+        session = server.session()
+        for path in ("/open", "/hidden", "/hidden/below"):
+            session.ensure(path, b"secret of " + path.encode())
+        set_acl(session, "/hidden", digest_acl("root", "secret"))
+        page = server.get("/")
+        assert page.status == 200 and "default-src 'none'" in page.headers["content-security-policy"]
+
+        def ask(what, **headers):
+            return server.get("/dashboard/api/" + what, **headers).json()
+
+        assert ask("node?path=/open")["data"] == "secret of /open"
+        assert ask("node?path=/hidden") == {"path": "/hidden", "denied": True}
+        assert ask("children?path=/hidden") == {"denied": True}
+        root = {child["name"]: child for child in ask("children?path=/")["children"]}
+        assert root["hidden"] == {"name": "hidden"} and root["open"]["bytes"] == len("secret of /open")
+        assert ask("node?path=/hidden", **ROOT)["data"] == "secret of /hidden"
+        assert [child["name"] for child in ask("children?path=/hidden", **ROOT)["children"]] == ["below"]
+        for path in ("", "/nope", "open", "/open/", "//"):
+            assert ask(f"node?path={path}") == {"error": "no such node"}, path
+        assert server.get("/dashboard/api/node?path=/open", authorization="nope x").status == 401
+        assert ask("transactions")["shows_paths"] is True
+        set_acl(session, "/", digest_acl("root", "secret"))
+        told = ask("transactions")
+        assert told["shows_paths"] is False and not [one for one in told["transactions"] if "path" in one]
+        assert ask("transactions", **ROOT)["transactions"][1]["path"] == "/hidden"
+        # A name that somebody gave this machine's address.
+        rebound = server.request("GET", "/dashboard/api/overview", None, {"Host": "page.example:8080"})
+        assert rebound.status == 403, rebound.status
+        for host in ("localhost:8080", "127.0.0.1", "[::1]:8080"):
+            assert server.request("GET", "/dashboard/api/overview", None, {"Host": host}).status == 200, host
+        for method in ("POST", "PUT", "DELETE"):
+            assert server.request(method, "/dashboard/api/node?path=/open").status == 404, method
+
+
 # -- starting --
 
 

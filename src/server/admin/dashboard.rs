@@ -59,6 +59,11 @@ pub(super) async fn answer(
         "transactions" => transactions,
         _ => return None,
     };
+    if !is_meant(request) {
+        let why =
+            "ask by an address or as localhost: another name may be that of a page from elsewhere";
+        return Some(Response::new(403, JSON, error(why).print()));
+    }
     let providers = &status.pipeline.rules().providers;
     let ids = match request.head.header("authorization") {
         None => Vec::new(),
@@ -80,6 +85,21 @@ pub(super) async fn answer(
         Ok(text) => Response::new(200, JSON, text),
         Err(_) => Response::of_status(500),
     })
+}
+
+/// A page of anybody's, open in a browser on this machine, can give its own name the address of this machine, and then
+/// ask here as if it came from here. What it cannot do is to ask by another name.
+fn is_meant(request: &Request) -> bool {
+    if !request.remote.ip().is_loopback() {
+        return true;
+    }
+    let host = request.head.header("host").unwrap_or_default();
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let number = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost") || number.parse::<std::net::IpAddr>().is_ok()
 }
 
 struct Asked {
@@ -220,25 +240,23 @@ fn node(asked: &Asked) -> Object {
     let Some(node) = tree.get(wanted) else {
         return error("no such node");
     };
-    let stat = tree.stat(node);
-    let mut out = Object::default().with("path", wanted).with(
-        "stat",
-        Object::default()
-            .with("czxid", hex(stat.czxid))
-            .with("mzxid", hex(stat.mzxid))
-            .with("pzxid", hex(stat.pzxid))
-            .with("ctime", stat.ctime)
-            .with("mtime", stat.mtime)
-            .with("version", stat.version)
-            .with("cversion", stat.cversion)
-            .with("aversion", stat.aversion)
-            .with("ephemeral_owner", hex(stat.ephemeral_owner))
-            .with("data_length", stat.data_length)
-            .with("children", stat.num_children),
-    );
     if !asked.may_read(&tree, node) {
-        return out.with("denied", true);
+        return Object::default().with("path", wanted).with("denied", true);
     }
+    let stat = tree.stat(node);
+    let stat = Object::default()
+        .with("czxid", hex(stat.czxid))
+        .with("mzxid", hex(stat.mzxid))
+        .with("pzxid", hex(stat.pzxid))
+        .with("ctime", stat.ctime)
+        .with("mtime", stat.mtime)
+        .with("version", stat.version)
+        .with("cversion", stat.cversion)
+        .with("aversion", stat.aversion)
+        .with("ephemeral_owner", hex(stat.ephemeral_owner))
+        .with("data_length", stat.data_length)
+        .with("children", stat.num_children);
+    let mut out = Object::default().with("path", wanted).with("stat", stat);
     let list = tree.acl(node).iter().map(|entry| {
         // Of who has a password, the name is enough.
         let id = match (&*entry.scheme, entry.id.split_once(':')) {
@@ -287,10 +305,10 @@ fn children(asked: &Asked) -> Object {
         return error("no such node");
     };
     let node = tree.node(parent);
-    let mut out = Object::default().with("count", i64::from(node.child_count()));
     if !asked.may_read(&tree, node) {
-        return out.with("denied", true);
+        return Object::default().with("denied", true);
     }
+    let mut out = Object::default().with("count", i64::from(node.child_count()));
     let mut rest = match after {
         "" => tree.children(parent),
         name => {
@@ -308,12 +326,13 @@ fn children(asked: &Asked) -> Object {
         seen += 1;
         last = Some(child.name());
         if child.name().contains(find) {
-            page.push(
-                Object::default()
-                    .with("name", child.name())
-                    .with("children", i64::from(child.child_count()))
-                    .with("bytes", child.data_len()),
-            );
+            let mut one = Object::default().with("name", child.name());
+            // The list has names alone for who may not read them.
+            if asked.may_read(&tree, child) {
+                one.put("children", i64::from(child.child_count()));
+                one.put("bytes", child.data_len());
+            }
+            page.push(one);
         }
         if seen >= CHILDREN_SEEN_MAX || page.len() >= CHILDREN_MAX {
             break;
