@@ -2,6 +2,7 @@
 
     sasl.py                     every check on every mix
     sasl.py --only rollout      one of CHECKS
+    sasl.py --first             every check on one mix
 
 Java's own client programs speak for clients."""
 
@@ -239,10 +240,12 @@ CHECKS = {
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=CHECKS, action="append")
+    parser.add_argument("--first", action="store_true", help="only the first mix of each check")
     options = parser.parse_args()
     passed = failed = 0
     for name in options.only or CHECKS:
         check, settings, mixes = CHECKS[name]
+        mixes = mixes[:1] if options.first else mixes
         for number, (kinds, observers) in enumerate(mixes):
             title = f"{name} {','.join(kinds)} {','.join(observers)}".strip()
             directory = os.path.join(os.environ["WORK"], f"{name}{number}")

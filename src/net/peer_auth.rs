@@ -127,11 +127,7 @@ where
         return Err(UNFINISHED);
     }
     reply.check(&answer.token.unwrap_or_default())?;
-    match read.is_empty() {
-        true => Ok(()),
-        // Whoever listens speaks when it was spoken to.
-        false => Err(AuthError::Protocol("the server sent more than its answer")),
-    }
+    Ok(())
 }
 
 /// Gives back whom it believes. Whoever fails is told so.
@@ -218,47 +214,43 @@ async fn send<S: AsyncWrite + Unpin>(
     stream.flush().await
 }
 
-async fn receive<S: AsyncRead + Unpin>(
-    stream: &mut S,
-    read: &mut BytesMut,
-) -> Result<Message, AuthError> {
-    loop {
-        if let Some(message) = take(read)? {
-            return Ok(message);
-        }
-        if stream.read_buf(read).await? == 0 {
-            return Err(AuthError::Io(io::ErrorKind::UnexpectedEof.into()));
-        }
-    }
-}
-
-fn take(read: &mut BytesMut) -> Result<Option<Message>, AuthError> {
-    if read.len() < HEADER_BYTES {
-        return Ok(None);
-    }
-    let mut header = &read[..HEADER_BYTES];
-    let (magic, status, length) = (header.get_i64(), header.get_i32(), header.get_i32());
+/// Reads not a byte more than the message: what follows the last one may be there already.
+async fn receive<S>(stream: &mut S, read: &mut BytesMut) -> Result<Message, AuthError>
+where
+    S: AsyncRead + Unpin,
+{
+    fill(stream, read, HEADER_BYTES).await?;
+    let (magic, status, length) = (read.get_i64(), read.get_i32(), read.get_i32());
     if magic != QuorumAuthPacket::MAGIC {
         return Err(AuthError::Protocol(
             "the other side does not take part in the exchange",
         ));
     }
-    let Ok(length) = usize::try_from(length) else {
-        read.advance(HEADER_BYTES);
-        return Ok(Some(Message {
-            status,
-            token: None,
-        }));
+    let token = match usize::try_from(length) {
+        Ok(length) if length > TOKEN_BYTES_MAX => {
+            return Err(AuthError::Protocol("the token is too long"));
+        }
+        Ok(length) => {
+            fill(stream, read, length).await?;
+            Some(read.split_to(length).to_vec())
+        }
+        Err(_) => None,
     };
-    if length > TOKEN_BYTES_MAX {
-        return Err(AuthError::Protocol("the token is too long"));
+    Ok(Message { status, token })
+}
+
+/// Until there are so many bytes.
+async fn fill<S>(stream: &mut S, read: &mut BytesMut, length: usize) -> io::Result<()>
+where
+    S: AsyncRead + Unpin,
+{
+    while read.len() < length {
+        let missing = (length - read.len()) as u64;
+        if stream.take(missing).read_buf(read).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
     }
-    if read.len() < HEADER_BYTES + length {
-        return Ok(None);
-    }
-    read.advance(HEADER_BYTES);
-    let token = Some(read.split_to(length).to_vec());
-    Ok(Some(Message { status, token }))
+    Ok(())
 }
 
 fn denied(why: String) -> io::Error {

@@ -139,10 +139,32 @@ async fn a_server_that_cannot_prove_itself_is_no_server() {
     assert!(error.contains("does not know the password"), "{error}");
 }
 
-#[test]
-fn a_token_that_is_too_long_is_not_waited_for() {
+#[tokio::test]
+async fn a_token_that_is_too_long_is_not_waited_for() {
     let mut bytes = BytesMut::new();
     bytes.extend_from_slice(&QuorumAuthPacket::MAGIC.to_be_bytes());
     bytes.extend_from_slice(&[0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff]);
-    assert!(matches!(take(&mut bytes), Err(AuthError::Protocol(_))));
+    let received = receive(&mut tokio::io::empty(), &mut bytes).await;
+    assert!(matches!(received, Err(AuthError::Protocol(_))));
+}
+
+#[tokio::test]
+async fn a_listener_may_speak_at_once() {
+    let one = member("test", "secret", true);
+    let (mut near, mut far) = tokio::io::duplex(1 << 16);
+    let accept = async {
+        one.ask(&mut far, BytesMut::new(), "the dialler")
+            .await
+            .unwrap();
+        far.write_all(HELLO).await.unwrap();
+        drop(far);
+    };
+    let dial = async {
+        // The end of the exchange and what follows it are there at once.
+        one.prove(&mut near, "the listener").await.unwrap();
+        let mut heard = Vec::new();
+        near.read_to_end(&mut heard).await.unwrap();
+        assert_eq!(heard, HELLO);
+    };
+    tokio::join!(dial, accept);
 }

@@ -310,32 +310,43 @@ pub(super) fn ping_answer(zxid: Zxid, touched: &[(SessionId, i32)]) -> QuorumPac
 impl Member {
     pub(super) fn upward(self: &Arc<Self>, id: LinkId, packets: &[QuorumPacket]) {
         let Some(link) = self.link(id) else { return };
+        let upstream = self.upstream.read().clone();
+        let taken = match &upstream {
+            Some(upstream) if upstream.id != id => self.pass_all_on(&link, packets, upstream),
+            _ => self.take_all_upward(&link, packets, upstream.is_some()),
+        };
+        if let Err(e) = taken {
+            tracing::warn!("closing the quorum connection to {}: {e}", link.remote);
+            link.close();
+        }
+    }
+
+    fn take_all_upward(
+        self: &Arc<Self>,
+        link: &Arc<Link>,
+        packets: &[QuorumPacket],
+        is_learning: bool,
+    ) -> Result<(), PacketError> {
         let mut rest = packets;
         while !rest.is_empty() {
             // Requests in a row become transactions together.
             let requests = rest.iter().take_while(|packet| is_write(packet)).count();
             let (now, later) = rest.split_at(requests.max(1));
             rest = later;
-            let taken = match (requests, now) {
-                (0, [packet]) => self.take_upward(&link, packet),
-                _ => self.pipeline.remote_requests(link.id, now),
-            };
-            if let Err(e) = taken {
-                tracing::warn!("closing the quorum connection to {}: {e}", link.remote);
-                return link.close();
+            match (requests, now) {
+                (0, [packet]) => self.take_upward(link, packet, is_learning)?,
+                _ => self.pipeline.remote_requests(link.id, now)?,
             }
         }
+        Ok(())
     }
 
     fn take_upward(
         self: &Arc<Self>,
         link: &Arc<Link>,
         packet: &QuorumPacket,
+        is_learning: bool,
     ) -> Result<(), PacketError> {
-        let upstream = self.upstream.read().as_ref().map(|upstream| upstream.id);
-        if upstream.is_some_and(|upstream| upstream != link.id) {
-            return self.pass_on(link, packet);
-        }
         match packet.kind {
             PacketKind::PING => {
                 for touch in Touch::decode_all(packet)? {
@@ -343,7 +354,7 @@ impl Member {
                     self.pipeline.touch_remote(session, touch.timeout_ms);
                 }
             }
-            PacketKind::REVALIDATE if upstream.is_none() => {
+            PacketKind::REVALIDATE if !is_learning => {
                 let touch = Touch::decode_one(packet)?;
                 let session = SessionId(touch.session_id);
                 let is_valid = self
@@ -385,8 +396,26 @@ impl Member {
     }
 
     /// What an observer asks of the follower that serves it, the follower asks of the leader.
-    fn pass_on(&self, link: &Arc<Link>, packet: &QuorumPacket) -> Result<(), PacketError> {
-        let up = || self.with_upstream(|upstream| upstream.send(packet));
+    fn pass_all_on(
+        &self,
+        observer: &Link,
+        packets: &[QuorumPacket],
+        upstream: &Link,
+    ) -> Result<(), PacketError> {
+        let passed = packets
+            .iter()
+            .try_for_each(|packet| self.pass_on(observer, packet, upstream));
+        upstream.flush();
+        passed
+    }
+
+    fn pass_on(
+        &self,
+        observer: &Link,
+        packet: &QuorumPacket,
+        upstream: &Link,
+    ) -> Result<(), PacketError> {
+        let up = || upstream.send(packet);
         match packet.kind {
             PacketKind::PING => {
                 for touch in Touch::decode_all(packet)? {
@@ -396,10 +425,11 @@ impl Member {
             }
             PacketKind::REVALIDATE => {
                 let session = SessionId(Touch::decode_one(packet)?.session_id);
-                self.pipeline.revalidate_for_observer(link.id, session, up);
+                self.pipeline
+                    .revalidate_for_observer(observer.id, session, up);
             }
             PacketKind::REQUEST => match ForwardedRequest::decode(packet)?.op {
-                OpCode::SYNC => self.pipeline.sync_for_observer(link.id, up),
+                OpCode::SYNC => self.pipeline.sync_for_observer(observer.id, up),
                 _ => up(),
             },
             _ => {}
