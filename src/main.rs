@@ -43,6 +43,7 @@ fn huge_pages_from_now_on() {
 /// Exit codes that scripts know from the Java server.
 const UNEXPECTED: u8 = 1;
 const INVALID: u8 = 2;
+const ADMIN_SERVER: u8 = 4;
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(stop_at_once));
@@ -158,6 +159,11 @@ fn run(start: &Start, properties: &SystemProperties) -> ExitCode {
             tracing::error!("Unable to access datadir, exiting abnormally: {error}");
             eprintln!("Unable to access datadir, exiting abnormally\n{error}");
             ExitCode::from(error.exit_code() as u8)
+        }
+        Err(error @ ServerError::Admin { .. }) => {
+            eprintln!("Unable to start AdminServer, exiting abnormally");
+            tracing::error!("{error}");
+            ExitCode::from(ADMIN_SERVER)
         }
         Err(ServerError::Config(error)) => refuse(&config::ConfigError::general(error).into()),
         Err(error) => {

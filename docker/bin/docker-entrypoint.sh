@@ -23,6 +23,8 @@ if [ ! -f "$ZOO_CONF_DIR/zoo.cfg" ]; then
     echo "maxClientCnxns=$ZOO_MAX_CLIENT_CNXNS"
     echo "standaloneEnabled=$ZOO_STANDALONE_ENABLED"
     echo "admin.enableServer=$ZOO_ADMINSERVER_ENABLED"
+    # Who publishes the container's port is who decides; the server itself would listen on loopback alone.
+    [ "$ZOO_ADMINSERVER_ENABLED" != true ] || echo "admin.serverAddress=0.0.0.0"
     for server in ${ZOO_SERVERS:-server.1=localhost:2888:3888;2181}; do echo "$server"; done
     [ -z "${ZOO_4LW_COMMANDS_WHITELIST:-}" ] || echo "4lw.commands.whitelist=$ZOO_4LW_COMMANDS_WHITELIST"
     for entry in ${ZOO_CFG_EXTRA:-}; do echo "$entry"; done

@@ -10,10 +10,19 @@ mod cells;
 mod histogram;
 mod sets;
 mod slot;
+mod stages;
+mod windows;
+
+use super::prometheus::{DETAILED_QUANTILES, Exposition};
 
 pub use cells::{Counter, Summary, Totals};
 pub use histogram::DetailedSummary;
 pub use sets::{CounterSet, SummarySet};
+pub use stages::Stages;
+pub use windows::Windows;
+
+/// Of the summaries that have no others.
+const MEDIAN: [(&str, f64); 1] = [("0.5", 0.5)];
 
 /// A value of a metric or a gauge.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,7 +46,7 @@ macro_rules! metrics {
         #[derive(Default)]
         pub struct Metrics {
             $(pub $counter: Counter,)*
-            $(pub $summary: Summary,)*
+            $(pub $summary: DetailedSummary,)*
             $(pub $detailed: DetailedSummary,)*
             $(pub $counter_set: CounterSet,)*
             $(pub $summary_set: SummarySet,)*
@@ -48,9 +57,18 @@ macro_rules! metrics {
             pub fn dump(&self, sink: &mut Sink<'_>) {
                 $(sink(stringify!($counter), Value::Int(self.$counter.get() as i64));)*
                 $(self.$counter_set.dump(stringify!($counter_set), sink);)*
-                $(self.$summary.dump(stringify!($summary), sink);)*
+                $(self.$summary.dump_plain(stringify!($summary), sink);)*
                 $(self.$detailed.dump(stringify!($detailed), sink);)*
                 $(self.$summary_set.dump(stringify!($summary_set), sink);)*
+            }
+
+            /// Every metric in the form of Prometheus. Quantiles are of the time that `windows` remembers.
+            pub fn expose(&self, windows: &mut Windows, out: &mut Exposition) {
+                $(out.counter(stringify!($counter), self.$counter.get());)*
+                $(self.$counter_set.expose(stringify!($counter_set), out);)*
+                $(windows.expose(stringify!($summary), &self.$summary, &MEDIAN, out);)*
+                $(windows.expose(stringify!($detailed), &self.$detailed, &DETAILED_QUANTILES, out);)*
+                $(self.$summary_set.expose(stringify!($summary_set), out);)*
             }
 
             /// Back to zero, as `srst` asks. What is recorded meanwhile may be lost.

@@ -121,6 +121,61 @@ fn kilobytes(file: &str, key: &str) -> u64 {
         .unwrap_or(0)
 }
 
+/// What the kernel knows of this process and its use of the machine.
+pub struct Usage {
+    pub cpu_seconds: f64,
+    pub start_unix_s: f64,
+    pub virtual_bytes: u64,
+    pub resident_bytes: u64,
+    /// Memory that is in no file.
+    pub heap_bytes: u64,
+    /// What the machine, or the group that this process is in, lets it have.
+    pub memory_bytes_max: u64,
+    pub threads: u64,
+}
+
+impl Usage {
+    pub fn read() -> Usage {
+        let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        // The name of the program may hold anything, but ends with the last parenthesis; the third field follows.
+        let behind = stat.rsplit_once(") ").map_or("", |(_, behind)| behind);
+        let fields: Vec<u64> = behind
+            .split(' ')
+            .map(|field| field.trim().parse().unwrap_or(0))
+            .collect();
+        let field = |number: usize| fields.get(number - 3).copied().unwrap_or(0);
+        let ticks = ticks_per_second();
+        let booted = fs::read_to_string("/proc/stat").unwrap_or_default();
+        let booted = booted.lines().find_map(|line| line.strip_prefix("btime "));
+        let booted: f64 = booted.and_then(|at| at.parse().ok()).unwrap_or(0.0);
+        let machine = kilobytes("/proc/meminfo", "MemTotal:") * 1024;
+        Usage {
+            cpu_seconds: (field(14) + field(15)) as f64 / ticks,
+            start_unix_s: booted + field(22) as f64 / ticks,
+            virtual_bytes: field(23),
+            resident_bytes: kilobytes("/proc/self/status", "VmRSS:") * 1024,
+            heap_bytes: kilobytes("/proc/self/status", "RssAnon:") * 1024,
+            memory_bytes_max: group_limit().map_or(machine, |limit| limit.min(machine)),
+            threads: field(20),
+        }
+    }
+}
+
+fn ticks_per_second() -> f64 {
+    // SAFETY: it takes a number and returns one.
+    let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    if ticks > 0 { ticks as f64 } else { 100.0 }
+}
+
+fn group_limit() -> Option<u64> {
+    let files = [
+        "/sys/fs/cgroup/memory.max",
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+    ];
+    let limit = |file| fs::read_to_string(file).ok()?.trim().parse().ok();
+    files.into_iter().find_map(limit)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,6 +185,16 @@ mod tests {
         let before = open_file_descriptors();
         assert!(before > 0);
         assert!(max_file_descriptors() >= before);
+    }
+
+    #[test]
+    fn the_kernel_knows_this_process() {
+        let usage = Usage::read();
+        assert!(usage.start_unix_s > 1.5e9, "{}", usage.start_unix_s);
+        assert!(usage.threads >= 1);
+        assert!(usage.resident_bytes > 1 << 20);
+        assert!(usage.virtual_bytes >= usage.resident_bytes);
+        assert!(usage.memory_bytes_max >= usage.heap_bytes);
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod release;
 pub mod report;
 mod sasl;
 mod settings;
+mod shown;
 mod system_properties;
 mod tls;
 pub mod values;
@@ -133,6 +134,15 @@ pub struct ConfigSource {
     pub path: Option<PathBuf>,
     /// The complete text of the file, for the admin command `initial_configuration`.
     pub text: String,
+    /// What Java would have as system properties, by name, for `system_properties`. Passwords are hidden.
+    pub properties: Vec<(String, String)>,
+}
+
+impl ConfigSource {
+    /// The text with its passwords hidden.
+    pub fn shown_text(&self) -> String {
+        shown::text(&self.text)
+    }
 }
 
 impl fmt::Debug for ConfigSource {
@@ -312,12 +322,28 @@ pub struct Admin {
     /// Whether `admin.enableServer` is set at all.
     pub is_explicit: bool,
     pub address: ListenAddress,
+    pub is_address_explicit: bool,
+    /// Begins with a slash and ends without one.
+    pub command_url: String,
+    pub idle_ms: u32,
+    /// Without TLS, or beside it.
+    pub takes_plaintext: bool,
+    /// `None`: all is plaintext.
+    pub tls: Option<Tls>,
+    pub snapshot_enabled: bool,
+    pub restore_enabled: bool,
+    /// One snapshot and one restore in so long.
+    pub rate_interval_ms: u32,
+    /// Who asks for a proxy is where the proxy says.
+    pub trusts_forwarded_for: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metrics {
     pub provider: MetricsProvider,
     pub address: ListenAddress,
+    /// `metricsProvider.exportJvmInfo`
+    pub tells_of_process: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

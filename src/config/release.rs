@@ -11,20 +11,12 @@ mod ensemble;
 use super::diagnostics::{Level, Notice};
 use super::keys::{Feature, Verdict};
 use super::settings::{Diagnostics, Setting, Settings};
-use super::{Config, Membership, MetricsProvider};
+use super::{Config, Membership};
 
 const ABSENT: &[(Feature, &str)] = &[
     (
         Feature::Kerberos,
         "Kerberos is not available in this release; SASL is DIGEST-MD5",
-    ),
-    (
-        Feature::AdminServer,
-        "the AdminServer is not available yet in this release; use the four-letter words",
-    ),
-    (
-        Feature::Metrics,
-        "the metrics endpoint is not available yet in this release; the command mntr has the same figures",
     ),
     (
         Feature::Audit,
@@ -85,8 +77,6 @@ impl Config {
     fn warn_of_absent_parts(&self, settings: &Settings, diagnostics: &mut Diagnostics) {
         for (feature, reason) in ABSENT {
             let is_off = match feature {
-                Feature::AdminServer => !self.admin.enabled && self.admin.is_explicit,
-                Feature::Metrics => self.metrics.provider != MetricsProvider::Prometheus,
                 Feature::Audit => !self.audit_enabled,
                 Feature::ThrottleShutdown => self.request_throttle.requests_max == 0,
                 Feature::QueuePoll => self.flush_delay_ms == 0,
@@ -124,9 +114,8 @@ impl Config {
             let notice = Notice::at(Level::Info, &setting.origin, text);
             diagnostics.notices.push(notice);
         }
-        if self.admin.enabled && !self.admin.is_explicit {
-            let text =
-                "ZooKeeper 3.9 would start its AdminServer by default; this release has none";
+        if self.admin.enabled && !self.admin.is_address_explicit {
+            let text = "admin.serverAddress is not set: the AdminServer listens on 127.0.0.1 alone";
             diagnostics.notices.push(Notice::general(Level::Info, text));
         }
     }

@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod election;
+pub mod http;
 pub mod listener;
 pub mod loops;
 pub mod peer_auth;

@@ -5,11 +5,13 @@
 //! How often is a question of what a restart has to replay: a checkpoint is due when the log behind it has grown
 //! by some measure, so that nodes that change again and again are written once.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use super::Pipeline;
+use parking_lot::Mutex;
+
+use super::{Pipeline, wall_ms};
 use crate::ids::Zxid;
 use crate::ops::put;
 use crate::proto::Acl;
@@ -47,6 +49,16 @@ pub(super) struct Checkpoints {
     stop: SyncSender<()>,
     /// How often the tree was replaced; changes under the tree's lock.
     installs: AtomicU64,
+    /// Somebody waits for one.
+    asked: AtomicBool,
+    last: Mutex<Option<LastCheckpoint>>,
+}
+
+/// The last state that was put on disk whole.
+#[derive(Debug, Clone, Copy)]
+pub struct LastCheckpoint {
+    pub zxid: Zxid,
+    pub unix_ms: i64,
 }
 
 /// The background thread's end.
@@ -54,8 +66,13 @@ pub struct Pending(Receiver<()>);
 
 pub(super) fn channel() -> (Checkpoints, Pending) {
     let (stop, stopped) = sync_channel(1);
-    let installs = AtomicU64::new(0);
-    (Checkpoints { stop, installs }, Pending(stopped))
+    let checkpoints = Checkpoints {
+        stop,
+        installs: AtomicU64::new(0),
+        asked: AtomicBool::new(false),
+        last: Mutex::default(),
+    };
+    (checkpoints, Pending(stopped))
 }
 
 impl Pipeline {
@@ -63,6 +80,20 @@ impl Pipeline {
     pub fn final_checkpoint(&self) {
         // The background thread may be gone after an error of its own, which it has reported.
         let _ = self.checkpoints.stop.send(());
+    }
+
+    pub fn last_checkpoint(&self) -> Option<LastCheckpoint> {
+        *self.checkpoints.last.lock()
+    }
+
+    /// How often another tree took the place of this server's.
+    pub fn install_count(&self) -> u64 {
+        self.checkpoints.installs.load(Ordering::Relaxed)
+    }
+
+    /// Has one made soon, of at least the tree of now.
+    pub fn ask_for_checkpoint(&self) {
+        self.checkpoints.asked.store(true, Ordering::Release);
     }
 
     /// Another tree, from elsewhere and exact at `zxid`, takes the place of this server's, on disk and in memory. For
@@ -132,6 +163,10 @@ impl Pipeline {
         };
         let is_new = last.0 > state.durable_zxid() || changes > 0;
         let log_bytes = (data_bytes / 2).clamp(LOG_BYTES.0, LOG_BYTES.1);
+        let asked = self.checkpoints.asked.swap(false, Ordering::AcqRel);
+        if asked {
+            return true;
+        }
         is_new && (behind >= log_bytes || due.by_age) && !state.is_behind()
     }
 
@@ -141,6 +176,7 @@ impl Pipeline {
         log: &LogHandle,
         mut pace: Pace,
     ) -> Result<(), StorageError> {
+        let began = Instant::now();
         let (mut image, installs) = {
             let mut tree = self.tree.write();
             (
@@ -188,7 +224,14 @@ impl Pipeline {
             }
             pace.rest(began.elapsed());
         }
-        writer.finish()
+        writer.finish()?;
+        let took = began.elapsed().as_millis() as i64;
+        self.stats.metrics.snapshottime.record(took);
+        *self.checkpoints.last.lock() = Some(LastCheckpoint {
+            zxid: Zxid(zxid),
+            unix_ms: wall_ms(),
+        });
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Pipeline;
 use super::client::{Client, State, Waiting, put_reply, reply_xid};
@@ -73,6 +73,8 @@ impl Pipeline {
             self.completed(group.txns.len());
         }
         deliver(touched);
+        let took = now.elapsed().as_micros() as i64;
+        self.stats.stages.apply.record(took);
     }
 
     /// Those of a role that ended are not counted any more.
@@ -152,9 +154,9 @@ impl Pipeline {
         let watches = &mut firing.watchers.watches;
         answered += self.answer_waiting(client, &mut state, tree, watches, &mut slowest);
         drop(state);
-        let latency_ms = slowest.map_or(0, |since| {
-            now.saturating_duration_since(since).as_millis() as i64
-        });
+        let took = slowest.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        let latency_ms = took.as_millis() as i64;
+        self.stats.stages.write.record(took.as_micros() as i64);
         self.stats.answered(answered, latency_ms);
         self.stats.metrics.updatelatency.record(latency_ms);
         client

@@ -72,6 +72,8 @@ impl Pipeline {
             self.finish_batch(client, batch);
             received
         };
+        let bytes = received.consumed as u64;
+        self.stats.metrics.bytes_received_count.add(bytes);
         if let Some(old) = kicked.and_then(|id| self.client(id)) {
             old.kill();
         }
@@ -96,7 +98,12 @@ impl Pipeline {
         let wake =
             prep.map(|mut prep| self.submitted(&mut prep, submitted, BroughtBy::One(client.id)));
         if answered > 0 {
-            let latency_ms = now.elapsed().as_millis() as i64;
+            let took = now.elapsed();
+            let latency_ms = took.as_millis() as i64;
+            self.stats
+                .stages
+                .read
+                .record_many(took.as_micros() as i64, answered);
             self.stats.answered(answered, latency_ms);
             self.stats
                 .metrics

@@ -49,6 +49,7 @@ impl Pipeline {
             session.timeout_ms()
         );
         self.stats.expired.fetch_add(1, Ordering::Relaxed);
+        self.stats.metrics.stale_sessions_expired.increment();
     }
 
     /// Closes connections that did not finish a handshake in time, or do not close after the last word.

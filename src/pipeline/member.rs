@@ -127,6 +127,8 @@ impl Pipeline {
             }
             let sizes = group.txns.iter().map(|txn| txn.end - txn.start);
             self.stats.proposal_bytes.proposed(sizes);
+            let proposals = group.txns.len() as u64;
+            self.stats.metrics.proposal_count.add(proposals);
         }
         let after = Zxid(log.last_zxid());
         self.append_group(log, &group)?;

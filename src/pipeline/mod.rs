@@ -21,6 +21,7 @@ pub mod outbox;
 mod prep;
 pub mod recovery;
 mod remote;
+mod restore;
 pub mod role;
 mod routing;
 pub mod sasl;
@@ -45,7 +46,7 @@ use crate::session::Sessions;
 use crate::tree::Tree;
 use crate::tree::watch::Watches;
 use admission::{LargeRequests, RequestThrottle, RequestThrottleSettings};
-pub use checkpoint::write_whole;
+pub use checkpoint::{LastCheckpoint, write_whole};
 use client::{Client, Sink};
 use commit::Durable;
 use connection_throttle::{ConnectionThrottle, ConnectionThrottleSettings};
@@ -185,6 +186,7 @@ impl Pipeline {
                 self.sessions.remove(session.id);
             }
         }
+        self.stats.metrics.connection_drop_count.increment();
         let mut watchers = self.watchers.lock();
         watchers.watches.remove_conn(client.id);
         watchers.clients.remove(&client.id);
@@ -208,6 +210,11 @@ impl Pipeline {
 
     pub fn client(&self, id: ConnId) -> Option<Arc<Client>> {
         self.watchers.lock().clients.get(&id).cloned()
+    }
+
+    /// Bytes of transactions that wait for the log.
+    pub fn waiting_bytes(&self) -> usize {
+        self.group_bytes.load(Ordering::Relaxed)
     }
 
     /// Below the floor of free space writes are refused, so that what is acknowledged can still be put away.

@@ -153,6 +153,12 @@ impl Prep {
     }
 
     /// Continues from the beginning of an epoch; what was judged before is forgotten.
+    /// The tree is another one, of this zxid.
+    pub fn restart(&mut self, at: Zxid) {
+        self.pending = Pending::default();
+        self.last = at;
+    }
+
     pub fn begin(&mut self, at: Zxid) {
         self.pending = Pending::default();
         self.last = at;

@@ -135,6 +135,14 @@ impl Pipeline {
         }
     }
 
+    /// Alone again, with a tree that was put in the place of the one before.
+    pub(super) fn resume_alone(&self, at: Zxid) {
+        let mut tree = self.tree.write();
+        self.prep.lock().restart(at);
+        self.track_all_sessions(&tree);
+        self.role.set(Role::Alone, &mut tree);
+    }
+
     /// Nobody is known to be alive or dead: everybody gets the whole of its time.
     fn track_all_sessions(&self, tree: &Tree) {
         let now_ms = self.now_ms();

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::client::ClientStats;
-use crate::admin::metrics::Metrics;
+use crate::admin::metrics::{Metrics, Stages};
 
 pub struct Stats {
     pub received: AtomicU64,
@@ -22,6 +22,7 @@ pub struct Stats {
     pub expired: AtomicU64,
     pub proposal_bytes: ProposalBytes,
     pub metrics: Arc<Metrics>,
+    pub stages: Stages,
 }
 
 /// How large proposals are, while leading; -1 before the first. Answers to `BufferStats`.
@@ -85,6 +86,7 @@ impl Default for Stats {
             expired: AtomicU64::new(0),
             proposal_bytes: ProposalBytes::default(),
             metrics: Arc::default(),
+            stages: Stages::default(),
         }
     }
 }
@@ -117,7 +119,15 @@ impl Stats {
     pub fn synced(&self, txns: usize, took: Duration) {
         self.metrics.fsynctime.record(took.as_millis() as i64);
         self.metrics.sync_processor_batch_size.record(txns as i64);
-        self.metrics.commit_count.add(txns as u64);
+        self.stages.sync.record(took.as_micros() as i64);
+        // What a stage took on is what it is done with, a moment later.
+        for counter in [
+            &self.metrics.commit_count,
+            &self.metrics.prep_processor_request_queued,
+            &self.metrics.sync_processor_request_queued,
+        ] {
+            counter.add(txns as u64);
+        }
     }
 
     pub fn reset(&self) {

@@ -1,9 +1,11 @@
 //! The driver: opens the store, starts the threads and the listeners, and stops them in order. Answers to
 //! `ZooKeeperServerMain`.
 
+mod admin;
 mod client_port;
 mod ensemble;
 mod footprint;
+mod metrics_port;
 pub mod migrate;
 mod sasl;
 mod status;
@@ -16,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use crate::admin::four_letter::{ConfigView, Whitelist};
 use crate::auth::{AuthSettings, Providers};
-use crate::config::{Config, ListenAddress};
+use crate::config::{Config, ListenAddress, MetricsProvider};
 use crate::ids::ServerId;
 use crate::net::Words;
 use crate::net::listener::ListenSettings;
@@ -30,10 +32,12 @@ use crate::pipeline::role::Role;
 use crate::pipeline::sasl::SaslSettings;
 use crate::pipeline::{Pipeline, Settings};
 use crate::sasl::Accounts;
-use crate::storage::{self, Replay, Room, Storage, StorageConfig, StorageError};
+use crate::storage::snapshot::Limits;
+use crate::storage::{self, LogHandle, Replay, Room, Storage, StorageConfig, StorageError};
+use admin::{AdminServer, Backup};
 use client_port::ClientPort;
 use ensemble::{Member, Stores};
-use status::Status;
+use status::{Status, Told};
 use tls::Securities;
 
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +48,16 @@ pub enum ServerError {
     Config(String),
     #[error("cannot listen on {address}: {error}")]
     Listen {
+        address: SocketAddr,
+        error: std::io::Error,
+    },
+    #[error("Unable to start AdminServer on {address}: {error}")]
+    Admin {
+        address: SocketAddr,
+        error: std::io::Error,
+    },
+    #[error("Cannot boot MetricsProvider: {address}: {error}")]
+    Metrics {
         address: SocketAddr,
         error: std::io::Error,
     },
@@ -92,6 +106,9 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
         opened.replayed,
         began.elapsed().as_millis()
     );
+    let metrics = &pipeline.stats.metrics;
+    metrics.dbinittime.record(opened.took.as_millis() as i64);
+    metrics.startup_txns_loaded.record(opened.replayed as i64);
     let Storage {
         log,
         state,
@@ -109,6 +126,16 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
     }
     .enable_all()
     .build()?;
+    let backup = Backup {
+        pipeline: pipeline.clone(),
+        state: state.clone(),
+        places: (!config.is_distributed()).then(|| places.clone()),
+        dir: config.data_dir.clone(),
+        limits: snapshot_limits(config),
+        extended_types: config.extended_types_enabled,
+        has_digest: config.tree_digest_enabled,
+        at_work: AtomicBool::new(false),
+    };
     let member = match config.server_id.filter(|_| config.is_distributed()) {
         None => None,
         Some(id) => Some(runtime.block_on(Member::new(
@@ -126,7 +153,19 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
         ))?),
     };
     let voice = member.as_ref().map(|(member, _)| member.clone());
-    let status: Arc<dyn Words> = Arc::new(status(config, &pipeline, voice.clone()));
+    let status = Arc::new(status(config, &pipeline, voice.clone(), log_handle.clone()));
+    let words: Arc<dyn Words> = status.clone();
+    {
+        let _inside = runtime.enter();
+        let context = securities.admin.clone();
+        if let Some(port) = AdminServer::open(config, context, status.clone(), backup)? {
+            runtime.spawn(port.run());
+        }
+        let (log, state) = (log_handle.clone(), state.clone());
+        if let Some(port) = metrics_port::open(config, status.clone(), log, state)? {
+            runtime.spawn(port.run());
+        }
+    }
     let stop = Arc::new(AtomicBool::new(false));
     let disk = {
         let pipeline = pipeline.clone();
@@ -165,7 +204,7 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
         let is_secure = matches!(security, Security::Tls(_));
         let at = settings.address;
         let (loops, pipeline) = (loops.clone(), pipeline.clone());
-        let opened = ClientPort::open(address, settings, security, loops, pipeline, status.clone());
+        let opened = ClientPort::open(address, settings, security, loops, pipeline, words.clone());
         let opened = opened.map_err(|error| ServerError::Listen { address: at, error })?;
         if !is_secure {
             client_port = Some(opened);
@@ -466,7 +505,19 @@ fn resolve(address: &ListenAddress) -> Result<SocketAddr, ServerError> {
         .ok_or_else(|| unresolved("it has no address".to_owned()))
 }
 
-fn status(config: &Config, pipeline: &Arc<Pipeline>, member: Option<Arc<Member>>) -> Status {
+/// What a snapshot from elsewhere may hold.
+fn snapshot_limits(config: &Config) -> Limits {
+    Limits {
+        field_bytes_max: config.frame_bytes_max as usize * 2,
+    }
+}
+
+fn status(
+    config: &Config,
+    pipeline: &Arc<Pipeline>,
+    member: Option<Arc<Member>>,
+    log: LogHandle,
+) -> Status {
     let data_dir =
         std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
     let data_log_dir =
@@ -504,10 +555,15 @@ fn status(config: &Config, pipeline: &Arc<Pipeline>, member: Option<Arc<Member>>
         data_dir,
         data_log_dir,
         member,
-        (
-            config.ensemble.init_limit_ticks,
-            config.ensemble.sync_limit_ticks,
-        ),
+        Told {
+            limits: (
+                config.ensemble.init_limit_ticks,
+                config.ensemble.sync_limit_ticks,
+            ),
+            source: config.source.clone(),
+            log,
+            keeps_metrics: config.metrics.provider == MetricsProvider::Prometheus,
+        },
     )
 }
 

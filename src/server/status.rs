@@ -6,20 +6,27 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use super::ensemble::Member;
+use crate::admin::commands::{
+    AdminSource, LeaderView, LearnerView, SnapshotView, VoterView, ZabView,
+};
 use crate::admin::four_letter::{
     self, Answer, ConfigView, ConnectionBucket, ConnectionSession, ConnectionView, ExpiryBucket,
     Gauges, GlobalSessions, ServerState, ServerView, StatusSource, WatchLine, WatchSummary,
     Whitelist, Word,
 };
 use crate::admin::java_text::average;
+use crate::admin::json::Object;
 use crate::admin::metrics::{Metrics, Sink};
+use crate::admin::process;
 use crate::admin::stats::Sizes;
+use crate::config::ConfigSource;
 use crate::ids::ConnId;
 use crate::net::{Heard, Words};
 use crate::pipeline::Pipeline;
 use crate::pipeline::client::Client;
 use crate::pipeline::role::Role;
 use crate::proto::OpCode;
+use crate::storage::LogHandle;
 
 /// Trace bits that a Java server starts with.
 const TRACE_MASK: i64 = 306;
@@ -36,9 +43,24 @@ pub struct Status {
     member: Option<Arc<Member>>,
     /// initLimit and syncLimit, for `conf`.
     limits: (u32, u32),
+    /// The configuration's file, as it may be shown.
+    source: ConfigSource,
+    log: LogHandle,
+    /// `srst` leaves the metrics alone: those who collect them expect that they only grow.
+    keeps_metrics: bool,
     trace_mask: AtomicI64,
     /// Mismatches of the tree's digest that the metric has already.
     mismatches: AtomicU64,
+}
+
+/// What the status of a server takes from its configuration as it is.
+pub struct Told {
+    /// initLimit and syncLimit.
+    pub limits: (u32, u32),
+    pub source: ConfigSource,
+    pub log: LogHandle,
+    /// `srst` does not reset metrics.
+    pub keeps_metrics: bool,
 }
 
 impl Status {
@@ -49,8 +71,14 @@ impl Status {
         data_dir: PathBuf,
         data_log_dir: PathBuf,
         member: Option<Arc<Member>>,
-        limits: (u32, u32),
+        told: Told,
     ) -> Status {
+        let Told {
+            limits,
+            source,
+            log,
+            keeps_metrics,
+        } = told;
         let metrics = pipeline.stats.metrics.clone();
         Status {
             pipeline,
@@ -61,6 +89,9 @@ impl Status {
             data_log_dir,
             member,
             limits,
+            source,
+            log,
+            keeps_metrics,
             trace_mask: AtomicI64::new(TRACE_MASK),
             mismatches: AtomicU64::new(0),
         }
@@ -97,6 +128,25 @@ impl Status {
             }
         }
         buckets
+    }
+
+    pub fn log(&self) -> &LogHandle {
+        &self.log
+    }
+
+    /// The members, for the dashboard.
+    pub fn member_objects(&self) -> Vec<Object> {
+        let member = self.member.as_ref();
+        member.map_or(Vec::new(), |member| member.member_objects())
+    }
+
+    /// Of the servers that follow this one.
+    pub fn learner_ids(&self) -> Vec<i64> {
+        let Some(member) = &self.member else {
+            return Vec::new();
+        };
+        let learners = member.ensemble_status().learners;
+        learners.iter().filter_map(|l| Some(l.server?.0)).collect()
     }
 
     fn is_read_only(&self) -> bool {
@@ -369,7 +419,9 @@ impl StatusSource for Status {
 
     fn reset_server(&self) {
         self.pipeline.stats.reset();
-        self.metrics.reset();
+        if !self.keeps_metrics {
+            self.metrics.reset();
+        }
     }
 
     fn trace_mask(&self) -> i64 {
@@ -378,6 +430,60 @@ impl StatusSource for Status {
 
     fn set_trace_mask(&self, mask: i64) {
         self.trace_mask.store(mask, Ordering::Relaxed);
+    }
+}
+
+impl AdminSource for Status {
+    fn initial_configuration(&self) -> String {
+        self.source.shown_text()
+    }
+
+    fn system_properties(&self) -> Vec<(String, String)> {
+        let own = process::environment()
+            .into_iter()
+            .filter(|(name, _)| !matches!(*name, "zookeeper.version" | "host.name"));
+        let mut all: Vec<(String, String)> =
+            own.map(|(name, value)| (name.to_owned(), value)).collect();
+        all.extend(self.source.properties.iter().cloned());
+        all.sort();
+        all
+    }
+
+    fn last_snapshot(&self) -> Option<SnapshotView> {
+        let last = self.pipeline.last_checkpoint()?;
+        Some(SnapshotView {
+            zxid: last.zxid.0,
+            unix_s: last.unix_ms / 1000,
+        })
+    }
+
+    fn slow_syncs(&self) -> u64 {
+        self.log.slow_syncs()
+    }
+
+    fn all_connections(&self, each: &mut dyn FnMut(ConnectionView, bool)) {
+        for client in self.pipeline.clients() {
+            each(connection(&client), client.is_secure());
+        }
+    }
+
+    fn leader(&self) -> Option<LeaderView> {
+        self.member.as_ref().map(|member| member.leader_view())
+    }
+
+    fn zab(&self) -> Option<ZabView> {
+        let member = self.member.as_ref().filter(|_| !self.is_read_only())?;
+        Some(member.zab_view(self.pipeline.tree().last_zxid()))
+    }
+
+    fn observers(&self) -> Vec<LearnerView> {
+        let member = self.member.as_ref().filter(|_| !self.is_read_only());
+        member.map_or(Vec::new(), |member| member.observer_views())
+    }
+
+    fn voters(&self) -> Vec<VoterView> {
+        let member = self.member.as_ref().filter(|_| !self.is_read_only());
+        member.map_or(Vec::new(), |member| member.voter_views())
     }
 }
 
@@ -406,6 +512,7 @@ fn connection(client: &Client) -> ConnectionView {
         queued: client.queued() as u64,
         received: stats.received.load(Ordering::Relaxed),
         sent: stats.sent.load(Ordering::Relaxed),
+        since_unix_ms: client.since_ms,
         session,
     }
 }

@@ -24,6 +24,8 @@ const LOOK: Duration = Duration::from_secs(1);
 pub struct Securities {
     pub clients: Option<Arc<ClientSecurity>>,
     pub peers: PeerSecurity,
+    /// `None`: the AdminServer speaks plaintext.
+    pub admin: Option<Arc<Context>>,
     /// Those that are made anew, and of what.
     reloaded: Vec<(&'static str, Arc<Context>)>,
 }
@@ -78,9 +80,14 @@ impl Securities {
                 }))
             }
         };
+        let admin = config.admin.tls.as_ref();
+        let admin = admin
+            .map(|tls| context("the AdminServer", tls))
+            .transpose()?;
         Ok(Securities {
             clients,
             peers,
+            admin,
             reloaded,
         })
     }

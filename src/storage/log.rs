@@ -25,6 +25,7 @@ use rocksdb::{
 
 use super::StorageConfig;
 use super::error::{ADVICE_DAMAGED, StorageError};
+use super::figures::Figures;
 use super::group::{self, Txns};
 use super::layout::Locks;
 use super::mark::{self, AckMark};
@@ -275,6 +276,10 @@ impl LogHandle {
     /// subtracts what it was at the last durable checkpoint.
     pub fn appended_bytes(&self) -> u64 {
         self.shared.appended_bytes.load(Ordering::Relaxed)
+    }
+
+    pub fn figures(&self) -> Figures {
+        Figures::of(&self.shared.store().db)
     }
 
     /// Syncs that took longer than `fsync.warningthresholdms`.

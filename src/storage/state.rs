@@ -22,6 +22,7 @@ use rocksdb::{
 };
 
 use super::error::{ADVICE_DAMAGED, StorageError};
+use super::figures::Figures;
 use super::layout::Locks;
 use super::log::LogHandle;
 use super::record::NodeRecord;
@@ -128,6 +129,10 @@ impl State {
     /// The zxid that the state on disk is exact for. The log up to here may go.
     pub fn durable_zxid(&self) -> i64 {
         self.progress.lock().marker
+    }
+
+    pub fn figures(&self) -> Figures {
+        Figures::of(&self.store.read().db)
     }
 
     /// What a restart would have to replay.

@@ -246,6 +246,12 @@ impl Tree {
         Children { tree: self, next }
     }
 
+    /// The siblings that follow a child in the order of [`Tree::children`].
+    pub fn children_behind(&self, child: NodeId) -> Children<'_> {
+        let next = self.slab.get(child).next;
+        Children { tree: self, next }
+    }
+
     /// The jute bytes of the vector of a node's child names. Herds list the same node again and again, so
     /// lists of moderate size are kept until they change.
     pub fn listing(&self, id: NodeId, out: &mut Vec<u8>) {

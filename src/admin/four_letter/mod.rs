@@ -8,6 +8,7 @@ mod view;
 mod whitelist;
 mod word;
 
+pub use render::gauges;
 pub use view::{
     ConfigView, ConnectionBucket, ConnectionSession, ConnectionView, EnsembleView, ExpiryBucket,
     Gauges, GlobalSessions, ServerState, ServerView, StatusSource, WatchLine, WatchSummary,

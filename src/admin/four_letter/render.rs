@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use super::view::{ConnectionView, GlobalSessions, StatusSource, WatchLine};
 use super::{ServerView, Word};
 use crate::admin::java_text::{Address, Date, Double};
-use crate::admin::metrics::Value;
+use crate::admin::metrics::{Sink, Value};
 use crate::admin::stats::Sizes;
 use crate::admin::{process, version};
 
@@ -138,7 +138,7 @@ fn brief(connection: &ConnectionView, out: &mut String) -> fmt::Result {
         queued,
         received,
         sent,
-        session: _,
+        ..
     } = connection;
     let peer = Address(*peer);
     write!(
@@ -332,11 +332,16 @@ fn monitor(state: super::ServerState, source: &dyn StatusSource, out: &mut Strin
             };
         }
     };
-    server_gauges(source.server(), &mut sink);
-    other_gauges(source, &mut sink);
-    source.more_gauges(&mut sink);
+    gauges(source, &mut sink);
     source.metrics().dump(&mut sink);
     result
+}
+
+/// The figures that are not metrics, in the order of `mntr`.
+pub fn gauges(source: &dyn StatusSource, sink: &mut Sink<'_>) {
+    server_gauges(source.server(), sink);
+    other_gauges(source, sink);
+    source.more_gauges(sink);
 }
 
 fn int(value: u64) -> Value {

@@ -53,6 +53,7 @@ fn fake(state: impl Into<Option<ServerState>>) -> Fake {
         queued: 0,
         received: 4,
         sent: 4,
+        since_unix_ms: 1_700_000_000_000,
         session,
     };
     Fake {

@@ -131,6 +131,7 @@ pub struct ConnectionView {
     pub queued: u64,
     pub received: u64,
     pub sent: u64,
+    pub since_unix_ms: i64,
     pub session: Option<ConnectionSession>,
 }
 

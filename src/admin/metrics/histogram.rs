@@ -45,28 +45,27 @@ impl DetailedSummary {
         self.summary.totals()
     }
 
-    /// The least recorded values that are not exceeded by these fractions of all; 0 for nothing.
-    pub fn percentiles<const N: usize>(&self, fractions: [f64; N]) -> [i64; N] {
+    /// How often each bucket was recorded.
+    pub(super) fn counts(&self) -> Vec<u64> {
         let mut counts = vec![0u64; BUCKETS];
         for cells in self.buckets.iter().filter_map(OnceLock::get) {
             for (count, cell) in counts.iter_mut().zip(cells) {
                 *count += cell.load(Relaxed);
             }
         }
-        let all: u64 = counts.iter().sum();
-        let max = self.summary.totals().max;
-        fractions.map(|fraction| {
-            let wanted = (fraction * all as f64).ceil() as u64;
-            let mut seen = 0;
-            for (at, count) in counts.iter().enumerate() {
-                seen += count;
-                if seen >= wanted.max(1) {
-                    // A bucket must not promise more than there was.
-                    return middle(at).min(max);
-                }
-            }
-            0
-        })
+        counts
+    }
+
+    /// The least recorded values that are not exceeded by these fractions of all; 0 for nothing.
+    pub fn percentiles<const N: usize>(&self, fractions: [f64; N]) -> [i64; N] {
+        let (counts, max) = (self.counts(), self.totals().max);
+        fractions.map(|fraction| percentile(&counts, max, fraction).unwrap_or(0))
+    }
+
+    /// How many values are at most `limits`, which rise.
+    pub(super) fn at_most<const N: usize>(&self, limits: [i64; N]) -> [u64; N] {
+        let counts = self.counts();
+        limits.map(|limit| counts[..=bucket(limit)].iter().sum())
     }
 
     pub fn reset(&self) {
@@ -78,6 +77,11 @@ impl DetailedSummary {
         }
     }
 
+    /// Without percentiles.
+    pub(super) fn dump_plain(&self, name: &str, sink: &mut Sink<'_>) {
+        self.summary.dump(name, sink);
+    }
+
     pub(super) fn dump(&self, name: &str, sink: &mut Sink<'_>) {
         self.summary.dump(name, sink);
         let names = ["p50", "p95", "p99", "p999"];
@@ -86,6 +90,21 @@ impl DetailedSummary {
             sink(&format!("{percentile}_{name}"), Value::Int(value));
         }
     }
+}
+
+/// `None` for nothing.
+pub(super) fn percentile(counts: &[u64], max: i64, fraction: f64) -> Option<i64> {
+    let all: u64 = counts.iter().sum();
+    let wanted = (fraction * all as f64).ceil() as u64;
+    let mut seen = 0;
+    for (at, count) in counts.iter().enumerate() {
+        seen += count;
+        if seen > 0 && seen >= wanted {
+            // A bucket must not promise more than there was.
+            return Some(middle(at).min(max));
+        }
+    }
+    None
 }
 
 fn bucket(value: i64) -> usize {

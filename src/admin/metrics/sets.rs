@@ -9,9 +9,12 @@ use parking_lot::RwLock;
 
 use super::cells::Summary;
 use super::{Sink, Value};
+use crate::admin::prometheus::{Exposition, Kind};
 
 /// Keys beyond this many are not told apart: they are not recorded. Clients make keys.
 const KEYS_MAX: usize = 1000;
+/// The namespace that every server has.
+const KEY_OF_ALL: &str = "zookeeper";
 
 /// Values by key. A lookup takes a read lock; only a new key takes the write lock.
 struct Keyed<T, S = RandomState> {
@@ -67,6 +70,15 @@ impl CounterSet {
     }
 }
 
+impl CounterSet {
+    pub(super) fn expose(&self, name: &str, out: &mut Exposition) {
+        out.family(name, Kind::Counter);
+        for (key, counter) in self.keyed.entries.read().iter() {
+            out.sample(name, &[("key", key)], counter.load(Relaxed) as f64);
+        }
+    }
+}
+
 /// A summary for each key.
 #[derive(Default)]
 pub struct SummarySet {
@@ -94,6 +106,24 @@ impl SummarySet {
     pub(super) fn dump(&self, name: &str, sink: &mut Sink<'_>) {
         for (key, summary) in self.keyed.entries.read().iter() {
             summary.dump(&format!("{key}_{name}"), sink);
+        }
+    }
+}
+
+impl SummarySet {
+    pub(super) fn expose(&self, name: &str, out: &mut Exposition) {
+        out.family(name, Kind::Summary);
+        let entries = self.keyed.entries.read();
+        // A series that is not there breaks panels.
+        let nothing = Box::<Summary>::default();
+        let first = entries.is_empty().then_some((KEY_OF_ALL, &nothing));
+        let all = entries.iter().map(|(key, summary)| (&**key, summary));
+        for (key, summary) in first.into_iter().chain(all) {
+            let (totals, key) = (summary.totals(), ("key", key));
+            // Of a set no percentiles are kept; Java's are unknown whenever little was recorded of late.
+            out.sample(name, &[key, ("quantile", "0.5")], f64::NAN);
+            out.sample(&format!("{name}_count"), &[key], totals.count as f64);
+            out.sample(&format!("{name}_sum"), &[key], totals.sum as f64);
         }
     }
 }

@@ -20,7 +20,9 @@ use super::diagnostics::{ConfigError, Invalid, Level, Origin};
 use super::load::{SourceFile, Sources};
 use super::settings::{Diagnostics, Given, Reader, Settings};
 use super::system_properties::SystemProperties;
-use super::{Config, ConfigSource, ListenAddress, Loaded, Membership, Positional, properties};
+use super::{
+    Config, ConfigSource, ListenAddress, Loaded, Membership, Positional, properties, shown,
+};
 
 const MILLISECONDS: &str = "a number of milliseconds";
 const TICKS: &str = "a number of ticks";
@@ -47,6 +49,7 @@ pub(super) fn from_sources(
     let source = ConfigSource {
         path: Some(PathBuf::from(&sources.zoo_cfg.name)),
         text: String::from_utf8_lossy(&sources.zoo_cfg.bytes).into_owned(),
+        properties: Vec::new(),
     };
     let server_id = sources
         .my_id
@@ -146,6 +149,7 @@ fn finish(
 ) -> Result<Loaded, Invalid> {
     let mut reader = Reader::new(settings, &mut diagnostics);
     let mut config = read(source, server_id, version, &mut reader);
+    config.source.properties = shown::properties(settings);
     config.last_seen = last_seen;
     config.validate_for_this_release(settings, &mut diagnostics);
     // A stable order: by line, what has no line first.

@@ -8,7 +8,7 @@ use super::super::settings::Reader;
 use super::super::{
     Admin, Autopurge, FourLetterWhitelist, ListenAddress, Metrics, MetricsProvider, values,
 };
-use super::{COUNT, INT};
+use super::{COUNT, INT, MILLISECONDS, POSITIVE};
 
 const FOUR_LETTER_WORDS: &[&str] = &[
     "conf", "cons", "crst", "dirs", "dump", "envi", "gtmk", "hash", "isro", "mntr", "ruok", "srst",
@@ -82,13 +82,52 @@ pub(super) fn autopurge(r: &mut Reader<'_>) -> Autopurge {
     }
 }
 
+/// Java's is there for every address of the machine, which has been the source of many reports.
+const ADMIN_HOST: &str = "127.0.0.1";
+
 pub(super) fn admin(r: &mut Reader<'_>) -> Admin {
+    let enabled = r.boolean("admin.enableServer", true);
     let host = r.nonempty("admin.serverAddress");
     let port = r.int("admin.serverPort", 8080, 0..=65535, "a port number") as u16;
+    let url = r.nonempty("admin.commandURL");
+    let url = url.as_deref().unwrap_or("/commands").trim_matches('/');
+    let unified = r.boolean("admin.portUnification", false);
+    let forced = r.boolean("admin.forceHttps", false);
+    let needs_certificates = r.boolean("admin.needClientAuth", false);
+    let user = match (forced, unified) {
+        _ if !enabled => None,
+        (true, _) => Some("admin.forceHttps"),
+        (_, true) => Some("admin.portUnification"),
+        _ => None,
+    };
+    let tls = user.and_then(|user| super::tls::admin(user, needs_certificates, r));
+    if user.is_none()
+        && enabled
+        && needs_certificates
+        && let Some(setting) = r.setting("admin.needClientAuth")
+    {
+        let text =
+            "admin.needClientAuth has no effect without admin.forceHttps or admin.portUnification";
+        r.diagnostics.warn(&setting.origin, text);
+    }
     Admin {
-        enabled: r.boolean("admin.enableServer", true),
+        enabled,
         is_explicit: r.setting("admin.enableServer").is_some(),
-        address: ListenAddress::new(host.as_deref(), port),
+        address: ListenAddress::new(Some(host.as_deref().unwrap_or(ADMIN_HOST)), port),
+        is_address_explicit: host.is_some(),
+        command_url: format!("/{url}"),
+        idle_ms: r.int("admin.idleTimeout", 30_000, POSITIVE, MILLISECONDS) as u32,
+        takes_plaintext: !forced,
+        tls,
+        snapshot_enabled: r.boolean("admin.snapshot.enabled", true),
+        restore_enabled: r.boolean("admin.restore.enabled", true),
+        rate_interval_ms: r.int(
+            "admin.rateLimiterIntervalInMS",
+            300_000,
+            POSITIVE,
+            MILLISECONDS,
+        ) as u32,
+        trusts_forwarded_for: r.boolean("IPAuthenticationProvider.usexforwardedfor", false),
     }
 }
 
@@ -118,6 +157,7 @@ pub(super) fn metrics(r: &mut Reader<'_>) -> Metrics {
     Metrics {
         provider,
         address: ListenAddress::new(host.as_deref(), port),
+        tells_of_process: r.boolean("metricsProvider.exportJvmInfo", true),
     }
 }
 

@@ -26,6 +26,10 @@ struct Names {
     verifies_clients: bool,
     /// What 3.9.5 does where `allowReverseDnsLookup` is not set.
     looks_up: bool,
+    /// There have to be certificates to trust, whoever is asked for one.
+    dials: bool,
+    /// Where `clientAuth` does not say it.
+    client_auth: Option<ClientAuth>,
 }
 
 const CLIENT: Names = Names {
@@ -34,6 +38,8 @@ const CLIENT: Names = Names {
     prefix: "ssl",
     verifies_clients: false,
     looks_up: false,
+    dials: false,
+    client_auth: None,
 };
 const QUORUM: Names = Names {
     key_store: "ssl.quorum.keyStore",
@@ -41,6 +47,8 @@ const QUORUM: Names = Names {
     prefix: "ssl.quorum",
     verifies_clients: true,
     looks_up: true,
+    dials: true,
+    client_auth: None,
 };
 
 /// `None` where no port needs it.
@@ -109,6 +117,27 @@ pub(super) fn quorum(is_member: bool, r: &mut Reader<'_>) -> Option<QuorumTls> {
     })
 }
 
+/// The AdminServer has the stores of the quorum's set and rules of its own. `user` is the key that asks for TLS.
+pub(super) fn admin(user: &str, needs_certificates: bool, r: &mut Reader<'_>) -> Option<Tls> {
+    let names = Names {
+        verifies_clients: false,
+        dials: false,
+        client_auth: Some(match needs_certificates {
+            true => ClientAuth::Need,
+            false => ClientAuth::None,
+        }),
+        ..QUORUM
+    };
+    let reload = r.boolean("sslQuorumReloadCertFiles", false);
+    let tls = set(&names, Some(user), reload, r)?;
+    Some(Tls {
+        verify_server_host: false,
+        verify_client_host: false,
+        resumes: true,
+        ..tls
+    })
+}
+
 /// One set; every key is read even where nothing uses it. `user` is the key that needs the set.
 fn set(names: &Names, user: Option<&str>, reload: bool, r: &mut Reader<'_>) -> Option<Tls> {
     let before = r.diagnostics.errors.len();
@@ -144,9 +173,11 @@ fn set(names: &Names, user: Option<&str>, reload: bool, r: &mut Reader<'_>) -> O
     .map(|key| format!("{}.{key}", names.prefix));
     let protocols = protocols(&protocol, &enabled, is_used, r);
     let cipher_suites = cipher_suites(&suites, protocols, is_used, r);
-    let client_auth = client_auth(&auth, is_used, r);
+    let configured = client_auth(&auth, is_used, r);
+    let client_auth = names.client_auth.unwrap_or(configured);
     let mut detection_ms = r.int(&detection, DETECTION_MS, INT, MILLISECONDS);
     if detection_ms < 1
+        && is_used
         && let Some(setting) = r.setting(&detection)
     {
         let text = format!("{detection}: {detection_ms} is not allowed; {DETECTION_MS} is used");
@@ -179,7 +210,7 @@ fn set(names: &Names, user: Option<&str>, reload: bool, r: &mut Reader<'_>) -> O
             names.key_store
         ));
     }
-    let needs_trust = client_auth != ClientAuth::None || names.prefix == QUORUM.prefix;
+    let needs_trust = client_auth != ClientAuth::None || names.dials;
     if trust_store.is_none() && !has_trust_store && needs_trust {
         missing(format!(
             "{}.location is not set, so nobody's certificate could be trusted; set it{}",

@@ -39,8 +39,6 @@ pub enum Feature {
     Core,
     Tls,
     Kerberos,
-    AdminServer,
-    Metrics,
     Audit,
     /// How Java's own log and snapshot files are written.
     JavaFiles,

@@ -3,10 +3,7 @@
 //! Knows spellings and verdicts only. Answers to no Java class: there the names are spread over
 //! the classes that read them.
 
-use super::Feature::{
-    AdminServer, Audit, JavaFiles, Kerberos, Metrics, QueuePoll, ResponseCache, ThrottleShutdown,
-    Tls,
-};
+use super::Feature::{Audit, JavaFiles, Kerberos, QueuePoll, ResponseCache, ThrottleShutdown, Tls};
 use super::{Feature, Key, Property, Verdict};
 
 impl Key {
@@ -78,6 +75,7 @@ const JAVA_PIPELINE: &str = "it switches a detail of Java's request pipeline";
 const TESTING: &str = "it exists for ZooKeeper's own tests; remove it";
 const NO_KERBEROS_TOOL: &str = "it concerns Java's Kerberos login";
 const NEVER_READ: &str = "ZooKeeper does not read it either";
+const METRICS_TLS: &str = "metrics are served by HTTP alone, as by ZooKeeper 3.9; let them out through a proxy, or bind them to loopback";
 const JAVA_CLASS: &str = "this server cannot load Java classes; remove it";
 
 pub static KEYS: &[Key] = &[
@@ -234,7 +232,7 @@ pub static KEYS: &[Key] = &[
     prop("kinit").no_effect(NO_KERBEROS_TOOL),
     prop("requireClientAuthScheme").no_effect(NEVER_READ),
     prop("jaasLoginRenew").no_effect(NEVER_READ),
-    prop("IPAuthenticationProvider.usexforwardedfor").of(AdminServer),
+    prop("IPAuthenticationProvider.usexforwardedfor"),
     prop("fips-mode").of(Tls),
     direct("quorum.auth.enableSasl"),
     direct("quorum.auth.learnerRequireSasl"),
@@ -343,38 +341,43 @@ pub static KEYS: &[Key] = &[
     direct("autopurge.snapRetainCount"),
     direct("autopurge.purgeInterval"),
     // Admin server
-    admin("admin.enableServer"),
-    admin("admin.serverAddress"),
-    admin("admin.serverPort"),
-    admin("admin.commandURL"),
-    admin("admin.idleTimeout"),
+    prop("admin.enableServer"),
+    prop("admin.serverAddress"),
+    prop("admin.serverPort"),
+    prop("admin.commandURL"),
+    prop("admin.idleTimeout"),
     prop("admin.httpVersion").silent(),
-    admin("admin.portUnification"),
-    admin("admin.forceHttps"),
-    admin("admin.needClientAuth"),
-    admin("admin.snapshot.enabled"),
-    admin("admin.restore.enabled"),
-    admin("admin.rateLimiterIntervalInMS"),
+    prop("admin.portUnification"),
+    prop("admin.forceHttps"),
+    prop("admin.needClientAuth"),
+    prop("admin.snapshot.enabled"),
+    prop("admin.restore.enabled"),
+    prop("admin.rateLimiterIntervalInMS"),
     // Metrics
-    metrics("metricsProvider.className"),
-    metrics("metricsProvider.httpHost"),
-    metrics("metricsProvider.httpPort"),
-    metrics("metricsProvider.exportJvmInfo"),
-    metrics("metricsProvider.numWorkerThreads").silent(),
-    metrics("metricsProvider.maxQueueSize").silent(),
-    metrics("metricsProvider.workerShutdownTimeoutMs").silent(),
-    metrics("metricsProvider.httpsPort"),
-    metrics("metricsProvider.ssl.keyStore.location"),
-    metrics("metricsProvider.ssl.keyStore.password").secret(),
-    metrics("metricsProvider.ssl.keyStore.type"),
-    metrics("metricsProvider.ssl.trustStore.location"),
-    metrics("metricsProvider.ssl.trustStore.password").secret(),
-    metrics("metricsProvider.ssl.trustStore.type"),
-    metrics("metricsProvider.ssl.need.client.auth"),
-    metrics("metricsProvider.ssl.want.client.auth"),
-    metrics("metricsProvider.ssl.enabledProtocols"),
-    metrics("metricsProvider.ssl.ciphersuites"),
-    metrics("metricsProvider.prometheusMetricsSummaryRotateIntervalSeconds"),
+    direct("metricsProvider.className"),
+    direct("metricsProvider.httpHost"),
+    direct("metricsProvider.httpPort"),
+    direct("metricsProvider.exportJvmInfo"),
+    direct("metricsProvider.numWorkerThreads").silent(),
+    direct("metricsProvider.maxQueueSize").silent(),
+    direct("metricsProvider.workerShutdownTimeoutMs").silent(),
+    direct("metricsProvider.httpsPort").refused(METRICS_TLS),
+    direct("metricsProvider.ssl.keyStore.location").no_effect(METRICS_TLS),
+    direct("metricsProvider.ssl.keyStore.password")
+        .secret()
+        .no_effect(METRICS_TLS),
+    direct("metricsProvider.ssl.keyStore.type").no_effect(METRICS_TLS),
+    direct("metricsProvider.ssl.trustStore.location").no_effect(METRICS_TLS),
+    direct("metricsProvider.ssl.trustStore.password")
+        .secret()
+        .no_effect(METRICS_TLS),
+    direct("metricsProvider.ssl.trustStore.type").no_effect(METRICS_TLS),
+    direct("metricsProvider.ssl.need.client.auth").no_effect(METRICS_TLS),
+    direct("metricsProvider.ssl.want.client.auth").no_effect(METRICS_TLS),
+    direct("metricsProvider.ssl.enabledProtocols").no_effect(METRICS_TLS),
+    direct("metricsProvider.ssl.ciphersuites").no_effect(METRICS_TLS),
+    direct("metricsProvider.prometheusMetricsSummaryRotateIntervalSeconds")
+        .no_effect("summaries are over the last five minutes"),
     // Audit
     prop("audit.enable").of(Audit),
     prop("audit.impl.class").of(Audit),
@@ -419,12 +422,4 @@ pub static KEYS: &[Key] = &[
 
 const fn tls(name: &'static str) -> Key {
     prop(name).of(Tls)
-}
-
-const fn admin(name: &'static str) -> Key {
-    prop(name).of(AdminServer)
-}
-
-const fn metrics(name: &'static str) -> Key {
-    direct(name).of(Metrics)
 }

@@ -136,9 +136,6 @@ fn keys_of_absent_parts_warn_or_refuse() {
     for key in absent {
         // A part that is switched off is not missed.
         let switch = match key.feature {
-            Feature::Metrics => {
-                "metricsProvider.className=org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider"
-            }
             Feature::ThrottleShutdown => "request_throttle_max_requests=5",
             Feature::QueuePoll => "flushDelay=5",
             _ => "",

@@ -73,33 +73,13 @@ fn absent_parts_are_named_once() {
 }
 
 #[test]
-fn the_admin_server_is_missed_only_by_who_asked_for_it() {
+fn who_relies_on_the_admin_server_for_every_address_is_told() {
     let told = |text: &str| {
-        read(text)
-            .1
-            .into_iter()
-            .filter(|n| n.text.contains("AdminServer"))
-            .collect::<Vec<_>>()
+        let notices = read(text).1.into_iter();
+        notices.filter(|n| n.text.contains("AdminServer")).count()
     };
-    let by_default = told("");
-    assert_eq!((by_default.len(), by_default[0].level), (1, Level::Info));
-    assert_eq!(told("admin.enableServer=true")[0].level, Level::Warn);
-    assert!(only_warning("admin.serverPort=9000").contains(": admin.serverPort has no effect"));
-    assert_eq!(told("admin.enableServer=false\nadmin.serverPort=9000"), []);
-}
-
-#[test]
-fn metrics_are_missed_with_the_prometheus_provider_only() {
-    let prometheus = "metricsProvider.className=org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider";
-    let warning = only_warning(&format!("{prometheus}\nmetricsProvider.httpPort=7001"));
-    assert!(
-        warning.contains("metricsProvider.httpPort (./zoo.cfg:4)"),
-        "{warning}"
-    );
-    for text in [
-        "metricsProvider.httpPort=7001",
-        "metricsProvider.className=org.apache.zookeeper.metrics.impl.NullMetricsProvider",
-    ] {
-        assert_eq!(warnings(&read(text)), Vec::<String>::new());
-    }
+    assert_eq!(told(""), 1);
+    assert_eq!(told("admin.enableServer=true"), 1);
+    assert_eq!(told("admin.serverAddress=0.0.0.0"), 0);
+    assert_eq!(told("admin.enableServer=false"), 0);
 }

@@ -14,6 +14,7 @@ mod read_only;
 mod receive;
 mod start;
 mod status;
+mod times;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, OnceLock};
@@ -40,6 +41,7 @@ use crate::storage::{Epochs, LogHandle, Places, State};
 use crate::zab::quorum::is_quorum;
 use crate::zab::{Input, Mark, Output, Peer, Status, Timestamp, Txn, Write};
 use masters::Masters;
+use times::Times;
 
 /// What a member needs to know besides what its peer knows.
 pub struct MemberSettings {
@@ -126,6 +128,7 @@ struct Core {
     /// Writes were handed to the log's thread that may not be done yet.
     has_log_jobs: bool,
     leading_since: Option<Instant>,
+    times: Times,
 }
 
 /// What is done when the peer is not locked any more.
@@ -288,10 +291,12 @@ impl Member {
                 up_to,
                 form,
             } => {
+                self.pipeline.stats.metrics.diff_count.increment();
                 let log = self.log.clone();
                 self.send_long(core, link, Box::new(long::history(log, after, up_to, form)));
             }
             Output::SendSnapshot { link, up_to } => {
+                self.pipeline.stats.metrics.snap_count.increment();
                 let (pipeline, log) = (self.pipeline.clone(), self.log.clone());
                 let member = self.clone();
                 let done = Box::new(move || member.input(Input::SnapshotSent(link)));
@@ -319,12 +324,15 @@ impl Member {
                 self.send(core, link, &links::ping_answer(zxid, &touched));
             }
             Output::Became(status) => {
+                core.times.became(status, &self.pipeline.stats.metrics);
                 core.leading_since = (status == Status::Leading).then(Instant::now);
                 self.change_role(core, status);
                 self.seclude(core, status);
                 core.later.push_back(Later::Became(status));
             }
             Output::Serve { epoch, upstream } => {
+                let leads = upstream.is_none();
+                core.times.serves(leads, &self.pipeline.stats.metrics);
                 self.serve_observers(core);
                 core.later.push_back(Later::Serve(epoch, upstream));
             }

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use super::config_files::ConfigFiles;
 use super::masters::Masters;
 use super::receive::Snapshots;
+use super::times::Times;
 use super::{Core, Member, MemberSettings, Stores, Voice};
 use crate::config::Config;
 use crate::ids::{Epoch, ServerId, Zxid};
@@ -159,6 +160,7 @@ impl Member {
                 accepted: false,
                 has_log_jobs: false,
                 leading_since: None,
+                times: Times::begin(&pipeline.stats.metrics),
                 secluding: None,
             }),
             later: Mutex::default(),

@@ -3,10 +3,12 @@
 use std::time::{Duration, Instant};
 
 use super::Member;
+use crate::admin::commands::{LeaderView, LearnerView, VoterView, ZabView};
 use crate::admin::four_letter::{EnsembleView, ServerState};
+use crate::admin::json::Object;
 use crate::admin::metrics::{Sink, Value};
-use crate::ids::ServerId;
-use crate::membership::Role;
+use crate::ids::{ServerId, Zxid};
+use crate::membership::{HostText, PeerAddress, Role, ServerLine};
 use crate::zab::{LearnerStatus, Status};
 
 /// The member as it is at one moment.
@@ -43,6 +45,119 @@ impl Member {
     /// Where clients connect now; `None` where they never could.
     pub(in crate::server) fn client_port(&self) -> Option<u16> {
         self.client_port.get().map(|port| port.number())
+    }
+
+    pub(in crate::server) fn leader_view(&self) -> LeaderView {
+        let core = self.core.lock();
+        let own = self.settings.id;
+        let leader = match core.peer.status() {
+            Status::Looking => None,
+            Status::Leading => Some(own),
+            Status::Following(leader) | Status::Observing(leader) => Some(leader),
+        };
+        let servers = &core.peer.committed_config().servers;
+        let line = leader.and_then(|id| servers.get(&id));
+        let address = line.and_then(|line| line.addresses.first());
+        LeaderView {
+            is_self: leader == Some(own),
+            id: leader.map_or(-1, |id| id.0),
+            address: address.map_or_else(String::new, |address| address.host.clone()),
+        }
+    }
+
+    pub(in crate::server) fn zab_view(&self, last_zxid: Zxid) -> ZabView {
+        let core = self.core.lock();
+        let committed = core.peer.committed_config();
+        let own = committed.servers.get(&self.settings.id);
+        let address = own.and_then(|own| own.addresses.first());
+        let at = |port: fn(&PeerAddress) -> u16| {
+            address.map_or_else(Default::default, |a| (a.host.clone(), port(a)))
+        };
+        let client = own.and_then(|own| own.client.as_ref());
+        let status = core.peer.status();
+        ZabView {
+            id: self.settings.id.0,
+            is_leader: status == Status::Leading && core.peer.serving().is_some(),
+            is_voter: committed.is_voter(self.settings.id),
+            quorum_address: at(|a| a.quorum_port),
+            election_address: at(|a| a.election_port),
+            client_address: client.map(|at| {
+                let host = at.host.clone().unwrap_or_else(|| "0.0.0.0".to_owned());
+                (host, at.port)
+            }),
+            last_zxid: last_zxid.0,
+            phase: match status {
+                Status::Looking => "election",
+                _ if core.peer.serving().is_some() => "broadcast",
+                _ => "synchronization",
+            },
+        }
+    }
+
+    pub(in crate::server) fn observer_views(&self) -> Vec<LearnerView> {
+        let core = self.core.lock();
+        let links = self.links.lock();
+        let learners = core.peer.learners().into_iter();
+        let observers = learners.filter(|learner| learner.is_observer && learner.is_synced);
+        observers
+            .map(|learner| LearnerView {
+                address: links.get(&learner.link).map(|link| link.remote),
+                id: learner.server.map_or(-1, |id| id.0),
+            })
+            .collect()
+    }
+
+    pub(in crate::server) fn voter_views(&self) -> Vec<VoterView> {
+        let core = self.core.lock();
+        let voters = core.peer.committed_config().voters();
+        let view = |voter: &ServerLine| {
+            let each = |port: fn(&PeerAddress) -> u16| {
+                let addresses = voter.addresses.iter();
+                addresses
+                    .map(|a| format!("{}:{}", HostText(&a.host), port(a)))
+                    .collect()
+            };
+            VoterView {
+                id: voter.id.0,
+                server_addresses: each(|a| a.quorum_port),
+                election_addresses: each(|a| a.election_port),
+                client_address: voter.client.as_ref().map_or_else(String::new, |at| {
+                    let host = at.host.as_deref().unwrap_or("0.0.0.0");
+                    format!("{}:{}", HostText(host), at.port)
+                }),
+            }
+        };
+        voters.map(view).collect()
+    }
+
+    /// Who belongs to the ensemble, and what this server knows of each.
+    pub(in crate::server) fn member_objects(&self) -> Vec<Object> {
+        let leader = self.leader_view().id;
+        let core = self.core.lock();
+        let own = self.settings.id;
+        let learners = core.peer.learners();
+        let servers = core.peer.committed_config().servers.values();
+        let member = |server: &ServerLine| {
+            let learner = learners.iter().find(|l| l.server == Some(server.id));
+            let is_own = server.id == own;
+            // Only a leader hears of the others.
+            let state = match learner {
+                _ if server.id.0 == leader => "leading",
+                Some(learner) if learner.is_synced => "in step",
+                Some(_) => "catching up",
+                None if is_own && core.peer.serving().is_some() => "in step",
+                None if leader == own.0 => "absent",
+                None => "unknown here",
+            };
+            let host = server.addresses.first().map(|a| a.host.clone());
+            Object::default()
+                .with("id", server.id.0)
+                .with("host", host.unwrap_or_default())
+                .with("voter", server.role == Role::Participant)
+                .with("self", is_own)
+                .with("state", state)
+        };
+        servers.map(member).collect()
     }
 
     /// As `conf` shows it.

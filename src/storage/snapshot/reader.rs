@@ -76,6 +76,8 @@ pub struct SnapshotReader {
     offset: u64,
     sum: Adler32,
     digest: Option<(Zxid, u64)>,
+    /// What a file says at its end.
+    last: Option<Zxid>,
     has_root: bool,
 }
 
@@ -104,6 +106,7 @@ impl SnapshotReader {
             offset: 0,
             sum: Adler32::default(),
             digest: None,
+            last: None,
             has_root: false,
         }
     }
@@ -144,6 +147,18 @@ impl SnapshotReader {
     /// All of a packet's stream has come. A file never says so by itself: see [`SnapshotReader::finish`].
     pub fn is_complete(&self) -> bool {
         self.stage == Stage::Complete
+    }
+
+    /// As [`SnapshotReader::finish`], for a file of which nothing is known but its content: the tree is of the zxid
+    /// that it says itself.
+    pub fn finish_file(mut self) -> Result<(Snapshot, Zxid), SnapshotError> {
+        if self.stage == Stage::Tail {
+            self.take_tail()?;
+        }
+        let Some(zxid) = self.last.filter(|zxid| zxid.0 >= 0) else {
+            return Err(self.error("no zxid at the end".to_owned()));
+        };
+        Ok((self.finish(zxid)?, zxid))
     }
 
     /// There is no more to come; the tree is of `zxid` as far as the snapshot knows.
@@ -308,8 +323,9 @@ impl SnapshotReader {
             self.take_seal(&mut rest)?;
         }
         if !rest.is_empty() {
-            let _: i64 = self.part(&mut rest)?;
+            let last: i64 = self.part(&mut rest)?;
             self.take_seal(&mut rest)?;
+            self.last = Some(Zxid(last));
         }
         if !rest.is_empty() {
             return Err(self.error(format!("{} more bytes", rest.len())));
