@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod auth;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod ids;
 pub mod membership;
@@ -13,6 +14,7 @@ pub mod proto;
 pub mod sasl;
 pub mod server;
 pub mod session;
+pub mod shell;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod storage;

@@ -4,9 +4,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use ferrokeeper::cli::{Command, Start};
+use ferrokeeper::client::tls::Properties;
 use ferrokeeper::config::{self, Config, Invalid, Level, Notice, SystemProperties};
 use ferrokeeper::server::migrate::{self, Migrated};
 use ferrokeeper::server::{self, ServerError};
+use ferrokeeper::shell::{self, arguments::Arguments};
 use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
@@ -71,6 +73,13 @@ fn main() -> ExitCode {
         }) => migrate(&file, &properties(&definitions), "exported", |config| {
             migrate::export(config, &to, &to)
         }),
+        Ok(Command::Shell(arguments)) => match client_properties(&arguments) {
+            Ok(properties) => shell::run(arguments, &properties),
+            Err(why) => {
+                eprintln!("{why}");
+                ExitCode::from(INVALID)
+            }
+        },
         Err(stop) if stop.exit_code == 0 => {
             println!("{}", stop.text);
             ExitCode::SUCCESS
@@ -98,6 +107,37 @@ fn properties(definitions: &[String]) -> SystemProperties {
         &flags("JVMFLAGS"),
         definitions.iter().map(String::as_str),
     )
+}
+
+/// What Java's client takes from system properties, by the names without `zookeeper.`; the file counts more.
+fn client_properties(arguments: &Arguments) -> Result<Properties, String> {
+    let flags = |name| std::env::var(name).unwrap_or_default();
+    let (own, jvm) = (flags("CLIENT_JVMFLAGS"), flags("JVMFLAGS"));
+    let from_flags = |text: &str| {
+        let definitions = text
+            .split_whitespace()
+            .filter_map(|word| word.strip_prefix("-D"));
+        definitions.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mut definitions = from_flags(&jvm);
+    definitions.extend(from_flags(&own));
+    definitions.extend(arguments.definitions.iter().cloned());
+    let mut pairs: Vec<(String, String)> = definitions
+        .iter()
+        .filter_map(|definition| definition.split_once('='))
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect();
+    if let Some(file) = &arguments.client_configuration {
+        let shown = file.display();
+        let bytes = std::fs::read(file).map_err(|e| format!("{shown}: {e}"))?;
+        let entries = config::properties::parse(&bytes).map_err(|e| format!("{shown}: {e}"))?;
+        pairs.extend(entries.into_iter().map(|entry| (entry.key, entry.value)));
+    }
+    let named = |(key, value): (String, String)| {
+        let name = key.strip_prefix("zookeeper.").unwrap_or(&key).to_owned();
+        (name, value)
+    };
+    Ok(pairs.into_iter().map(named).collect())
 }
 
 fn begin_logging(level: &str) {
