@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::Positional;
 use crate::shell;
+use crate::tools::Tool;
 
 /// What the arguments ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +31,10 @@ pub enum Command {
     Export {
         file: PathBuf,
         to: PathBuf,
+        definitions: Vec<String>,
+    },
+    Tool {
+        tool: Tool,
         definitions: Vec<String>,
     },
     /// A client, with arguments of its own.
@@ -91,6 +96,8 @@ enum Action {
     },
     /// A client with the commands of zkCli.sh; `cli --help` says more
     Cli,
+    #[command(flatten)]
+    Tool(Tool),
     /// Works on configuration files
     Config {
         #[command(subcommand)]
@@ -134,6 +141,7 @@ impl Command {
                     definitions,
                 });
             }
+            Some(Action::Tool(tool)) => return Ok(Command::Tool { tool, definitions }),
             Some(Action::Cli) => return shell_command(&[]),
             Some(Action::Server { server }) => server,
             None => parsed.server,

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use ferrokeeper::cli::{Command, Start};
 use ferrokeeper::client::tls::Properties;
 use ferrokeeper::config::{self, Config, Invalid, Level, Notice, SystemProperties};
+use ferrokeeper::logging::{self, Shape};
 use ferrokeeper::server::migrate::{self, Migrated};
 use ferrokeeper::server::{self, ServerError};
-use ferrokeeper::shell::{self, arguments::Arguments};
-use tracing_subscriber::EnvFilter;
+use ferrokeeper::{shell, tools};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -73,7 +73,20 @@ fn main() -> ExitCode {
         }) => migrate(&file, &properties(&definitions), "exported", |config| {
             migrate::export(config, &to, &to)
         }),
-        Ok(Command::Shell(arguments)) => match client_properties(&arguments) {
+        Ok(Command::Tool { tool, definitions }) => {
+            begin_logging("warn");
+            match client_properties(&definitions, None) {
+                Ok(client) => tools::run(&tool, &properties(&definitions), &client),
+                Err(why) => {
+                    eprintln!("{why}");
+                    ExitCode::from(INVALID)
+                }
+            }
+        }
+        Ok(Command::Shell(arguments)) => match client_properties(
+            &arguments.definitions,
+            arguments.client_configuration.as_deref(),
+        ) {
             Ok(properties) => shell::run(arguments, &properties),
             Err(why) => {
                 eprintln!("{why}");
@@ -110,9 +123,9 @@ fn properties(definitions: &[String]) -> SystemProperties {
 }
 
 /// What Java's client takes from system properties, by the names without `zookeeper.`; the file counts more.
-fn client_properties(arguments: &Arguments) -> Result<Properties, String> {
+fn client_properties(own: &[String], file: Option<&Path>) -> Result<Properties, String> {
     let flags = |name| std::env::var(name).unwrap_or_default();
-    let (own, jvm) = (flags("CLIENT_JVMFLAGS"), flags("JVMFLAGS"));
+    let (client, jvm) = (flags("CLIENT_JVMFLAGS"), flags("JVMFLAGS"));
     let from_flags = |text: &str| {
         let definitions = text
             .split_whitespace()
@@ -120,14 +133,14 @@ fn client_properties(arguments: &Arguments) -> Result<Properties, String> {
         definitions.map(str::to_owned).collect::<Vec<_>>()
     };
     let mut definitions = from_flags(&jvm);
-    definitions.extend(from_flags(&own));
-    definitions.extend(arguments.definitions.iter().cloned());
+    definitions.extend(from_flags(&client));
+    definitions.extend(own.iter().cloned());
     let mut pairs: Vec<(String, String)> = definitions
         .iter()
         .filter_map(|definition| definition.split_once('='))
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect();
-    if let Some(file) = &arguments.client_configuration {
+    if let Some(file) = file {
         let shown = file.display();
         let bytes = std::fs::read(file).map_err(|e| format!("{shown}: {e}"))?;
         let entries = config::properties::parse(&bytes).map_err(|e| format!("{shown}: {e}"))?;
@@ -141,12 +154,14 @@ fn client_properties(arguments: &Arguments) -> Result<Properties, String> {
 }
 
 fn begin_logging(level: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+    let shape = std::env::var("FERROKEEPER_LOG_FORMAT");
+    logging::begin(
+        level,
+        shape
+            .ok()
+            .and_then(|name| Shape::named(&name))
+            .unwrap_or(Shape::Text),
+    );
 }
 
 fn migrate(
@@ -187,6 +202,9 @@ fn run(start: &Start, properties: &SystemProperties) -> ExitCode {
     };
     let config = match loaded {
         Ok((config, notices)) => {
+            if let Some(id) = config.server_id.filter(|_| config.is_distributed()) {
+                logging::set_my_id(id);
+            }
             notices.iter().for_each(log);
             config
         }

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use tokio::net::TcpStream;
 
 use crate::config::{CIPHER_SUITES, Secret, StoreFormat, TlsProtocols, TlsStore};
@@ -37,7 +38,7 @@ impl ClientTls {
         let trust_store = store("ssl.trustStore", properties)?.ok_or(
             "client.secure is set, but not zookeeper.ssl.trustStore.location: whose certificates count?",
         )?;
-        let enabled = get("ssl.enabledProtocols").or(get("ssl.protocol"));
+        let enabled = get("ssl.enabledProtocols");
         let named = |version: &str| {
             enabled.is_none_or(|enabled| enabled.split(',').any(|name| name.trim() == version))
         };
@@ -73,16 +74,46 @@ impl ClientTls {
         let name = ServerName::try_from(host.to_owned())
             .unwrap_or_else(|_| ServerName::IpAddress(address.into()));
         let stream = PeerStream::connect(tcp, self.config.clone(), name).await?;
-        if self.verifies_host {
-            let chain = stream.peer_certificates().unwrap_or_default();
-            let own = chain
-                .first()
-                .ok_or_else(|| io::Error::other("the server showed no certificate"))?;
-            names::check_host(own, host)
-                .or_else(|why| names::check_host(own, &address.to_string()).map_err(|_| why))
-                .map_err(io::Error::other)?;
-        }
+        let chain = stream.peer_certificates();
+        self.check_host(chain.as_deref(), host, address)?;
         Ok(stream)
+    }
+}
+
+impl ClientTls {
+    /// The same for who waits.
+    pub fn blocking(
+        &self,
+        tcp: std::net::TcpStream,
+        host: &str,
+    ) -> io::Result<StreamOwned<ClientConnection, std::net::TcpStream>> {
+        let address = tcp.peer_addr()?.ip();
+        let name = ServerName::try_from(host.to_owned())
+            .unwrap_or_else(|_| ServerName::IpAddress(address.into()));
+        let session = ClientConnection::new(self.config.clone(), name).map_err(io::Error::other)?;
+        let mut stream = StreamOwned::new(session, tcp);
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock)?;
+        }
+        self.check_host(stream.conn.peer_certificates(), host, address)?;
+        Ok(stream)
+    }
+
+    fn check_host(
+        &self,
+        chain: Option<&[CertificateDer<'_>]>,
+        host: &str,
+        address: IpAddr,
+    ) -> io::Result<()> {
+        if !self.verifies_host {
+            return Ok(());
+        }
+        let own = chain
+            .and_then(|chain| chain.first())
+            .ok_or_else(|| io::Error::other("the server showed no certificate"))?;
+        names::check_host(own, host)
+            .or_else(|why| names::check_host(own, &address.to_string()).map_err(|_| why))
+            .map_err(io::Error::other)
     }
 }
 

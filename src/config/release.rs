@@ -27,10 +27,6 @@ const ABSENT: &[(Feature, &str)] = &[
         "the metrics endpoint is not available yet in this release; the command mntr has the same figures",
     ),
     (
-        Feature::Audit,
-        "the audit log is not available yet in this release",
-    ),
-    (
         Feature::JavaFiles,
         "logs and snapshots are kept in a format of this server's own, which paces and purges itself",
     ),
@@ -62,7 +58,7 @@ impl Config {
             key,
             is_asked_for,
             message,
-        } in REFUSALS.iter().chain(self.refused_of_members())
+        } in self.refused_of_members()
         {
             if let Some(setting) = settings.get(key)
                 && is_asked_for(&setting.value)
@@ -87,7 +83,6 @@ impl Config {
             let is_off = match feature {
                 Feature::AdminServer => !self.admin.enabled && self.admin.is_explicit,
                 Feature::Metrics => self.metrics.provider != MetricsProvider::Prometheus,
-                Feature::Audit => !self.audit_enabled,
                 Feature::ThrottleShutdown => self.request_throttle.requests_max == 0,
                 Feature::QueuePoll => self.flush_delay_ms == 0,
                 _ => false,
@@ -95,11 +90,9 @@ impl Config {
             if is_off {
                 continue;
             }
-            let missed = settings.iter().filter(|(name, setting)| {
+            let missed = settings.iter().filter(|(_, setting)| {
                 setting.key.feature == *feature
                     && matches!(setting.key.verdict, Verdict::Honour | Verdict::EnsembleOnly)
-                    // Refused above, with a better message.
-                    && !REFUSALS.iter().any(|refusal| refusal.key == *name)
                     // What is switched off is not missed.
                     && !setting.value.eq_ignore_ascii_case("false")
             });
@@ -167,21 +160,11 @@ struct Refusal {
     message: &'static str,
 }
 
-fn is_true(value: &str) -> bool {
-    value.eq_ignore_ascii_case("true")
-}
-
 /// Where a member would act otherwise than the rest of its ensemble.
 const REFUSED_OF_MEMBERS: &[Refusal] = &[Refusal {
     key: "oraclePath",
     is_asked_for: |_| true,
     message: "the oracle of ensembles of two is not available; remove the key",
-}];
-
-const REFUSALS: &[Refusal] = &[Refusal {
-    key: "audit.enable",
-    is_asked_for: is_true,
-    message: "the audit log is not available yet in this release, and operations would go unrecorded; set it to false",
 }];
 
 /// Whether a test has to find this key refused or missed rather than where keys are read.
