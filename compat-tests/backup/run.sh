@@ -8,4 +8,4 @@ make_work
 [ -x "$FERROKEEPER" ] || die "no binary at $FERROKEEPER (cargo build --release)"
 CLASSPATH_JAVA=$(java_classpath "$ZK_VERSION")
 export FERROKEEPER CLASSPATH_JAVA WORK="$work" PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$here/../crash"
-python3 "$here/backup.py" "$@"
+python3 -W ignore "$here/backup.py" "$@"

@@ -11,6 +11,6 @@ export FERROKEEPER CLASSPATH_JAVA CLI_HOME="$work" PYTHONDONTWRITEBYTECODE=1
 port=$(free_port)
 start_server "$work/server" "$port" extendedTypesEnabled=true
 status=0
-python3 "$here/cli.py" "$port" "$@" || status=$?
+python3 -W ignore "$here/cli.py" "$port" "$@" || status=$?
 stop_server
 exit "$status"

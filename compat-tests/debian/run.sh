@@ -48,10 +48,11 @@ inside() { chroot "$root" env DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/usr
 
 install() { inside dpkg --force-depends -i /ferrokeeper.deb > "$work/install.log" 2>&1 || { cat "$work/install.log"; return 1; }; }
 check installs install
-check makes_a_user inside id ferrokeeper > /dev/null
+quietly() { "$@" > /dev/null; }
+check makes_a_user quietly inside id ferrokeeper
 owns_its_data() { [ "$(inside stat -c %U:%a /var/lib/ferrokeeper)" = ferrokeeper:750 ]; }
 check owns_its_data owns_its_data
-check configuration_is_valid inside ferrokeeper config check /etc/ferrokeeper/zoo.cfg > /dev/null
+check configuration_is_valid quietly inside ferrokeeper config check /etc/ferrokeeper/zoo.cfg
 unit() {
   command -v systemd-analyze > /dev/null || { echo "no systemd-analyze: the unit is not looked at"; return 0; }
   local said
@@ -74,7 +75,7 @@ serves() {
   [ "$(inside ferrokeeper cli -server "127.0.0.1:$port" --quiet get /a)" = 1 ]
 }
 check serves serves
-check status inside ferrokeeper status /etc/ferrokeeper/zoo.cfg > /dev/null
+check status quietly inside ferrokeeper status /etc/ferrokeeper/zoo.cfg
 kill -TERM "$pid"
 stops() { local code=0; wait "$pid" || code=$?; [ "$code" = 0 ]; }
 check stops stops

@@ -114,7 +114,7 @@ impl Client {
             path::validate(path).map_err(CallError::Path)?;
         }
         let server_path = self.below_chroot(path);
-        let acl: Vec<Acl<'static>> = acl.iter().cloned().map(Acl::into_owned).collect();
+        let acl = not_empty(acl)?;
         let data = data.map_or(Buffer::NULL, Buffer::from);
         let read = |answer: &[u8]| {
             let created: CreateResponse<'_> = jute::from_slice(answer)?;
@@ -257,10 +257,10 @@ impl Client {
     }
 
     pub fn set_acl(&self, path: &str, acl: &[Acl<'_>], version: i32) -> Call<Stat> {
-        let acl: Vec<Acl<'static>> = acl.iter().cloned().map(Acl::into_owned).collect();
+        let path_inside = self.inside(path)?;
         let request = SetAclRequest {
-            path: self.inside(path)?.into(),
-            acl: Some(acl),
+            path: path_inside.into(),
+            acl: Some(not_empty(acl)?),
             version,
         };
         self.call(OpCode::SET_ACL, Some(path), &request, None, |answer| {
@@ -373,6 +373,17 @@ impl Client {
             Err(_) => Batch(None),
         }
     }
+}
+
+/// The original refuses an empty list before it asks a server, and names no path.
+fn not_empty(acl: &[Acl<'_>]) -> Call<Vec<Acl<'static>>> {
+    if acl.is_empty() {
+        return Err(CallError::Server(Failure {
+            code: ErrorCode::INVALID_ACL,
+            path: None,
+        }));
+    }
+    Ok(acl.iter().cloned().map(Acl::into_owned).collect())
 }
 
 /// A multi that was sent.

@@ -125,8 +125,7 @@ impl Config {
     }
 }
 
-/// Whether a test has to find a warning for keys of this part.
-#[cfg(test)]
+/// Whether keys of this part have no effect.
 pub(super) fn is_absent(feature: Feature) -> bool {
     ABSENT.iter().any(|(absent, _)| *absent == feature)
 }

@@ -14,7 +14,7 @@ use crate::ops::Applied;
 use crate::proto::client::{
     CreateRequest, CreateTtlRequest, DeleteRequest, MultiHeader, SetAclRequest, SetDataRequest,
 };
-use crate::proto::{Acl, ErrorCode, OpCode};
+use crate::proto::{Acl, OpCode};
 
 /// The logger of the original, which log pipelines select by.
 pub const TARGET: &str = "org.apache.zookeeper.audit.Slf4jAuditLogger";

@@ -1,7 +1,7 @@
 //! Commands typed at a terminal: editing, history across sessions, completion of commands, options and paths. Answers
 //! to `JLineZNodeCompleter`.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -41,16 +41,26 @@ pub(super) fn run(shell: &mut Shell) -> bool {
         // There is none before the first time.
         let _ = editor.load_history(file);
     }
-    if let Ok(mut printer) = editor.create_external_printer() {
-        let above = move |text| {
-            // A terminal that is gone is found out by who reads from it.
-            let _ = printer.print(text);
+    // The prompt, while a line is being edited.
+    let prompt: Arc<Mutex<Option<String>>> = Arc::default();
+    let behind = prompt.clone();
+    shell.printer.print_events_above(Box::new(move |text| {
+        let prompt = behind.lock();
+        let text = match &*prompt {
+            Some(prompt) => format!("\r\x1b[K{text}\n{prompt}"),
+            None => format!("{text}\n"),
         };
-        shell.printer.print_events_above(Box::new(above));
-    }
+        let mut out = std::io::stdout().lock();
+        // A terminal that is gone is found out by who reads from it.
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }));
     while !shell.is_done {
         client.lock().clone_from(&shell.client);
-        match editor.readline(&shell.prompt()) {
+        let text = shell.prompt();
+        *prompt.lock() = Some(text.clone());
+        let line = editor.readline(&text);
+        *prompt.lock() = None;
+        match line {
             Ok(line) => {
                 // Else the session could not be ended from the command.
                 *client.lock() = None;

@@ -1,5 +1,5 @@
 //! The options of one command, with the habits of the parser that zkCli.sh uses: options stand anywhere, short ones
-//! may be written together, a negative number is an argument. Answers to commons-cli's `DefaultParser`.
+//! may be written together, what begins with a hyphen is an option unless one before it waits for its value. Answers to commons-cli's `DefaultParser`.
 
 /// An option, and whether a value follows it.
 pub struct Spec {
@@ -50,11 +50,9 @@ pub fn parse(specs: &'static [Spec], tokens: &[String]) -> Result<Parsed, String
     let mut waiting: Option<&'static str> = None;
     let mut tokens = tokens.iter();
     while let Some(token) = tokens.next() {
-        let is_argument = !token.starts_with('-')
-            || token == "-"
-            || (token.parse::<f64>().is_ok() && find(specs, &token[1..]).is_none());
+        let is_argument = !token.starts_with('-') || token == "-";
         match waiting.take() {
-            Some(name) if is_argument => {
+            Some(name) if is_argument || !is_option(specs, token) => {
                 parsed.options.push((name, Some(unquoted(token))));
                 continue;
             }
@@ -113,6 +111,14 @@ fn option(
     Ok(None)
 }
 
+/// A number below zero is none, and neither is what begins like no option that there is.
+fn is_option(specs: &'static [Spec], token: &str) -> bool {
+    let text = token.trim_start_matches('-');
+    let name = text.split('=').next().unwrap_or(text);
+    let first = name.chars().next().map(String::from).unwrap_or_default();
+    token.parse::<f64>().is_err() && (find(specs, name).is_some() || find(specs, &first).is_some())
+}
+
 fn find(specs: &'static [Spec], name: &str) -> Option<&'static Spec> {
     specs.iter().find(|spec| spec.name == name)
 }
@@ -152,7 +158,8 @@ mod tests {
             assert_eq!(parsed.arguments, ["/a", "b"], "{line}");
         }
         assert_eq!(parsed("-v -1 /a").unwrap().value("v"), Some("-1"));
-        assert_eq!(parsed("/a -1 -").unwrap().arguments, ["/a", "-1", "-"]);
+        assert_eq!(parsed("-v -foo /a").unwrap().value("v"), Some("-foo"));
+        assert_eq!(parsed("/a -").unwrap().arguments, ["/a", "-"]);
         assert_eq!(parsed("-- -s").unwrap().arguments, ["-s"]);
         assert_eq!(
             parsed("-add server.1=x").unwrap().value("add"),
@@ -163,6 +170,7 @@ mod tests {
     #[test]
     fn what_is_wrong() {
         assert_eq!(parsed("-q"), Err("Unrecognized option: -q".to_owned()));
+        assert_eq!(parsed("/a -1"), Err("Unrecognized option: -1".to_owned()));
         assert_eq!(parsed("-sq"), Err("Unrecognized option: -sq".to_owned()));
         assert_eq!(
             parsed("/a -v"),

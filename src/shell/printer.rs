@@ -77,7 +77,7 @@ impl Printer {
             (false, _) => format!("\nWATCHER::\n\n{}", event_text(event)),
         };
         match &mut *self.above.lock() {
-            Some(above) => above(format!("{text}\n")),
+            Some(above) => above(text),
             None => out(&text),
         }
     }

@@ -10,9 +10,13 @@ use crate::shell::json::Json;
 use crate::shell::print;
 
 pub(super) const GET_SYNTAX: &str = "[-s] [-w] [-b] [-x] path";
-pub(super) const GET_HELP: &str = "";
+/// What the original adds where a user got it wrong.
+pub(super) const GET_HELP: &str = "\n -b   Output data in base64 format\n -s   Print znode stats additionally\n \
+                                   -w   Watch for changes on the znode\n -x   Output data in hexdump format\n";
 pub(super) const SET_SYNTAX: &str = "path data [-s] [-v version] [-b]";
-pub(super) const SET_HELP: &str = "";
+pub(super) const SET_HELP: &str = "\n -b         Supply data in base64 format\n \
+                                   -s         Print znode stats additionally\n \
+                                   -v <arg>   Set with an expected version\n";
 
 /// Deletes of one request, unless the user says otherwise, and requests under way.
 const BATCH: i32 = 1000;
