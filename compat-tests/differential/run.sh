@@ -17,7 +17,7 @@ if [ "${1:-}" = ensembles ]; then
   done
   exit
 fi
-(cd "$project_root" && cargo build --release -q -p compat-differential)
+(cd "$project_root" && cargo build --release --locked -q --workspace --bins)
 # Downloads happen before anything is timed.
 case "$LEFT$RIGHT" in *java*) java_classpath "$ZK_VERSION" > /dev/null ;; esac
 case "$LEFT$RIGHT" in *,*) ensemble_classpaths ;; esac

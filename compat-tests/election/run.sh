@@ -6,7 +6,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/../lib/env.sh"
 cp=$(java_classpath "$ZK_VERSION")
 peer=${ELECTION_PEER:-$CARGO_TARGET_DIR/release/examples/election-peer}
-[ -n "${ELECTION_PEER:-}" ] || (cd "$project_root" && cargo build --release --locked --example election-peer >&2)
+[ -n "${ELECTION_PEER:-}" ] || (cd "$project_root" && cargo build --release --locked --workspace --example election-peer >&2)
 work=$(mktemp -d)
 pids=()
 trap 'end_all; rm -rf "$work"' EXIT

@@ -149,11 +149,33 @@ fn refusal(dir: &Path) -> StorageError {
     }
 }
 
-/// The files of a live store as a crash would leave them (the page cache survives a SIGKILL).
+/// The files of a live store as a crash would leave them (the page cache survives a SIGKILL): those of one
+/// instant. A copy takes longer, and RocksDB makes and deletes files in the background: a copy counts when
+/// nothing moved meanwhile.
 fn crash_image(dir: &Path) -> tempfile::TempDir {
-    let image = tempfile::tempdir().unwrap();
-    copy_tree(dir, image.path());
-    image
+    loop {
+        let before = lengths(dir);
+        let image = tempfile::tempdir().unwrap();
+        copy_tree(dir, image.path());
+        if lengths(dir) == before {
+            return image;
+        }
+    }
+}
+
+/// Every file under `dir` with its length.
+fn lengths(dir: &Path) -> Vec<(PathBuf, u64)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(lengths(&path));
+        } else if let Ok(data) = fs::metadata(&path) {
+            found.push((path, data.len()));
+        }
+    }
+    found.sort();
+    found
 }
 
 fn copy_tree(from: &Path, to: &Path) {
