@@ -325,6 +325,7 @@ fn acl_text(acl: &[Acl<'_>]) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::proto::ErrorCode;
 
     fn common() -> Common {
         let id = |scheme: &str, id: &str| Id {

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
-use rustyline::{Config, Context, Editor, ExternalPrinter, Helper, Highlighter, Hinter, Validator};
+use rustyline::{Config, Context, Editor, Helper, Highlighter, Hinter, Validator};
 
 use super::commands::Command;
 use super::{Shell, all_commands};

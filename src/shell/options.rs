@@ -95,8 +95,7 @@ fn option(
         return Ok(None);
     }
     // Several of one letter in one word; what follows one with a value is the value.
-    let mut letters = text.char_indices();
-    while let Some((at, letter)) = letters.next() {
+    for (at, letter) in text.char_indices() {
         let spec = find(specs, letter.encode_utf8(&mut [0; 4])).ok_or_else(unknown)?;
         let rest = &text[at + letter.len_utf8()..];
         match (spec.has_value, rest.is_empty()) {
