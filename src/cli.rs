@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::config::Positional;
+use crate::shell;
+use crate::tools::Tool;
 
 /// What the arguments ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +33,12 @@ pub enum Command {
         to: PathBuf,
         definitions: Vec<String>,
     },
+    Tool {
+        tool: Tool,
+        definitions: Vec<String>,
+    },
+    /// A client, with arguments of its own.
+    Shell(shell::arguments::Arguments),
 }
 
 /// Where the configuration comes from.
@@ -86,6 +94,10 @@ enum Action {
         /// What is to be the Java server's dataDir and dataLogDir
         to: PathBuf,
     },
+    /// A client with the commands of zkCli.sh; `cli --help` says more
+    Cli,
+    #[command(flatten)]
+    Tool(Tool),
     /// Works on configuration files
     Config {
         #[command(subcommand)]
@@ -106,7 +118,11 @@ impl Command {
         I: IntoIterator,
         I::Item: Into<OsString>,
     {
-        let (rest, definitions) = take_definitions(arguments.into_iter().map(Into::into));
+        let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+        if arguments.get(1).is_some_and(|word| word == "cli") {
+            return shell_command(&arguments[2..]);
+        }
+        let (rest, definitions) = take_definitions(arguments.into_iter());
         let parsed = Arguments::try_parse_from(rest).map_err(|error| Stop {
             text: error.to_string().trim_end().to_owned(),
             exit_code: if error.use_stderr() { 2 } else { 0 },
@@ -125,6 +141,8 @@ impl Command {
                     definitions,
                 });
             }
+            Some(Action::Tool(tool)) => return Ok(Command::Tool { tool, definitions }),
+            Some(Action::Cli) => return shell_command(&[]),
             Some(Action::Server { server }) => server,
             None => parsed.server,
         };
@@ -132,6 +150,26 @@ impl Command {
             start: start(&server)?,
             definitions,
         })
+    }
+}
+
+/// The client's options are those of zkCli.sh, which clap would not understand.
+fn shell_command(arguments: &[OsString]) -> Result<Command, Stop> {
+    let texts = arguments
+        .iter()
+        .map(|word| word.to_string_lossy().into_owned());
+    let asks_for_help = arguments
+        .first()
+        .is_some_and(|word| word == "--help" || word == "-h");
+    if asks_for_help {
+        return Err(Stop {
+            text: shell::arguments::USAGE.to_owned(),
+            exit_code: 0,
+        });
+    }
+    match shell::arguments::Arguments::parse(texts) {
+        Ok(arguments) => Ok(Command::Shell(arguments)),
+        Err(text) => Err(Stop { text, exit_code: 2 }),
     }
 }
 

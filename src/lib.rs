@@ -3,8 +3,10 @@
 pub mod admin;
 pub mod auth;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod ids;
+pub mod logging;
 pub mod membership;
 pub mod net;
 pub mod ops;
@@ -13,9 +15,11 @@ pub mod proto;
 pub mod sasl;
 pub mod server;
 pub mod session;
+pub mod shell;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod storage;
 pub mod tls;
+pub mod tools;
 pub mod tree;
 pub mod zab;

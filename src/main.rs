@@ -4,10 +4,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use ferrokeeper::cli::{Command, Start};
+use ferrokeeper::client::tls::Properties;
 use ferrokeeper::config::{self, Config, Invalid, Level, Notice, SystemProperties};
+use ferrokeeper::logging::{self, Shape};
 use ferrokeeper::server::migrate::{self, Migrated};
 use ferrokeeper::server::{self, ServerError};
-use tracing_subscriber::EnvFilter;
+use ferrokeeper::{shell, tools};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -72,6 +74,26 @@ fn main() -> ExitCode {
         }) => migrate(&file, &properties(&definitions), "exported", |config| {
             migrate::export(config, &to, &to)
         }),
+        Ok(Command::Tool { tool, definitions }) => {
+            begin_logging("warn");
+            match client_properties(&definitions, None) {
+                Ok(client) => tools::run(&tool, &properties(&definitions), &client),
+                Err(why) => {
+                    eprintln!("{why}");
+                    ExitCode::from(INVALID)
+                }
+            }
+        }
+        Ok(Command::Shell(arguments)) => match client_properties(
+            &arguments.definitions,
+            arguments.client_configuration.as_deref(),
+        ) {
+            Ok(properties) => shell::run(arguments, &properties),
+            Err(why) => {
+                eprintln!("{why}");
+                ExitCode::from(INVALID)
+            }
+        },
         Err(stop) if stop.exit_code == 0 => {
             println!("{}", stop.text);
             ExitCode::SUCCESS
@@ -101,13 +123,46 @@ fn properties(definitions: &[String]) -> SystemProperties {
     )
 }
 
+/// What Java's client takes from system properties, by the names without `zookeeper.`; the file counts more.
+fn client_properties(own: &[String], file: Option<&Path>) -> Result<Properties, String> {
+    let flags = |name| std::env::var(name).unwrap_or_default();
+    let (client, jvm) = (flags("CLIENT_JVMFLAGS"), flags("JVMFLAGS"));
+    let from_flags = |text: &str| {
+        let definitions = text
+            .split_whitespace()
+            .filter_map(|word| word.strip_prefix("-D"));
+        definitions.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mut definitions = from_flags(&jvm);
+    definitions.extend(from_flags(&client));
+    definitions.extend(own.iter().cloned());
+    let mut pairs: Vec<(String, String)> = definitions
+        .iter()
+        .filter_map(|definition| definition.split_once('='))
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect();
+    if let Some(file) = file {
+        let shown = file.display();
+        let bytes = std::fs::read(file).map_err(|e| format!("{shown}: {e}"))?;
+        let entries = config::properties::parse(&bytes).map_err(|e| format!("{shown}: {e}"))?;
+        pairs.extend(entries.into_iter().map(|entry| (entry.key, entry.value)));
+    }
+    let named = |(key, value): (String, String)| {
+        let name = key.strip_prefix("zookeeper.").unwrap_or(&key).to_owned();
+        (name, value)
+    };
+    Ok(pairs.into_iter().map(named).collect())
+}
+
 fn begin_logging(level: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+    let shape = std::env::var("FERROKEEPER_LOG_FORMAT");
+    logging::begin(
+        level,
+        shape
+            .ok()
+            .and_then(|name| Shape::named(&name))
+            .unwrap_or(Shape::Text),
+    );
 }
 
 fn migrate(
@@ -148,6 +203,9 @@ fn run(start: &Start, properties: &SystemProperties) -> ExitCode {
     };
     let config = match loaded {
         Ok((config, notices)) => {
+            if let Some(id) = config.server_id.filter(|_| config.is_distributed()) {
+                logging::set_my_id(id);
+            }
             notices.iter().for_each(log);
             config
         }

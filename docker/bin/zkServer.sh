@@ -71,46 +71,13 @@ stop() {
   echo STOPPED
 }
 
-# clientPort, or what stands behind the semicolon of the server's own line, there or in the dynamic file.
-address() {
-  port=$(value clientPort)
-  host=$(value clientPortAddress)
-  if [ -z "$port" ]; then
-    id=$(cat "$(value dataDir)/myid" 2> /dev/null)
-    own=$(value "server\\.$id")
-    dynamic=$(value dynamicConfigFile)
-    [ -n "$own" ] || [ -z "$dynamic" ] || own=$(value "server\\.$id" "$dynamic")
-    # With one server, its line's number does not matter.
-    [ -n "$own" ] || own=$(value 'server\.[0-9]*')
-    case $own in *";"*) own=${own##*;} port=${own##*:} ;; esac
-    case $own in *:*) host=${own%:*} ;; esac
-  fi
-  host=${host#[} host=${host%]}
-  case $host in "" | 0.0.0.0 | ::) host=localhost ;; esac
-}
-
-status() {
-  address
-  if [ -z "$port" ]; then
-    echo "Unable to find either secure or unsecure client port in any configs. Terminating." >&2
-    exit 1
-  fi
-  echo "Client port found: $port. Client address: $host. Client SSL: false."
-  mode=$(printf srvr | nc -w 5 "$host" "$port" 2> /dev/null | grep '^Mode: ')
-  if [ -z "$mode" ]; then
-    echo "Error contacting service. It is probably not running."
-    exit 1
-  fi
-  echo "$mode"
-}
-
 [ "$verb" = version ] || echo "Using config: $file" >&2
 case $verb in
   start) start ;;
   start-foreground) exec "$FERROKEEPER" server "$file" ;;
   stop) stop ;;
   restart) stop; start ;;
-  status) status ;;
+  status) exec "$FERROKEEPER" status "$file" ;;
   version) "$FERROKEEPER" --version ;;
   print-cmd) echo "$FERROKEEPER server $file" ;;
   *) usage ;;

@@ -19,10 +19,6 @@ const ABSENT: &[(Feature, &str)] = &[
         "Kerberos is not available in this release; SASL is DIGEST-MD5",
     ),
     (
-        Feature::Audit,
-        "the audit log is not available yet in this release",
-    ),
-    (
         Feature::JavaFiles,
         "logs and snapshots are kept in a format of this server's own, which paces and purges itself",
     ),
@@ -54,7 +50,7 @@ impl Config {
             key,
             is_asked_for,
             message,
-        } in REFUSALS.iter().chain(self.refused_of_members())
+        } in self.refused_of_members()
         {
             if let Some(setting) = settings.get(key)
                 && is_asked_for(&setting.value)
@@ -77,7 +73,6 @@ impl Config {
     fn warn_of_absent_parts(&self, settings: &Settings, diagnostics: &mut Diagnostics) {
         for (feature, reason) in ABSENT {
             let is_off = match feature {
-                Feature::Audit => !self.audit_enabled,
                 Feature::ThrottleShutdown => self.request_throttle.requests_max == 0,
                 Feature::QueuePoll => self.flush_delay_ms == 0,
                 _ => false,
@@ -85,11 +80,9 @@ impl Config {
             if is_off {
                 continue;
             }
-            let missed = settings.iter().filter(|(name, setting)| {
+            let missed = settings.iter().filter(|(_, setting)| {
                 setting.key.feature == *feature
                     && matches!(setting.key.verdict, Verdict::Honour | Verdict::EnsembleOnly)
-                    // Refused above, with a better message.
-                    && !REFUSALS.iter().any(|refusal| refusal.key == *name)
                     // What is switched off is not missed.
                     && !setting.value.eq_ignore_ascii_case("false")
             });
@@ -121,8 +114,7 @@ impl Config {
     }
 }
 
-/// Whether a test has to find a warning for keys of this part.
-#[cfg(test)]
+/// Whether keys of this part have no effect.
 pub(super) fn is_absent(feature: Feature) -> bool {
     ABSENT.iter().any(|(absent, _)| *absent == feature)
 }
@@ -156,21 +148,11 @@ struct Refusal {
     message: &'static str,
 }
 
-fn is_true(value: &str) -> bool {
-    value.eq_ignore_ascii_case("true")
-}
-
 /// Where a member would act otherwise than the rest of its ensemble.
 const REFUSED_OF_MEMBERS: &[Refusal] = &[Refusal {
     key: "oraclePath",
     is_asked_for: |_| true,
     message: "the oracle of ensembles of two is not available; remove the key",
-}];
-
-const REFUSALS: &[Refusal] = &[Refusal {
-    key: "audit.enable",
-    is_asked_for: is_true,
-    message: "the audit log is not available yet in this release, and operations would go unrecorded; set it to false",
 }];
 
 /// Whether a test has to find this key refused or missed rather than where keys are read.

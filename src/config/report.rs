@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::diagnostics::{Invalid, Level, Notice, Origin};
-use super::keys::{Feature, Verdict};
+use super::keys::Verdict;
 use super::settings::{Diagnostics, Setting, Settings};
-use super::{Config, SystemProperties, build, load};
+use super::{Config, SystemProperties, build, load, release};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
@@ -58,12 +58,11 @@ pub fn check(path: &Path, properties: &SystemProperties) -> Report {
 }
 
 fn understood(settings: &Settings, text: &mut String) {
-    let honoured = settings
-        .iter()
-        .filter(|(_, setting)| setting.key.verdict == Verdict::Honour);
-    let mut honoured: Vec<(&str, &Setting)> = honoured
-        .filter(|(_, setting)| setting.key.feature == Feature::Core)
-        .collect();
+    let honoured = settings.iter().filter(|(_, setting)| {
+        matches!(setting.key.verdict, Verdict::Honour | Verdict::EnsembleOnly)
+            && !release::is_absent(setting.key.feature)
+    });
+    let mut honoured: Vec<(&str, &Setting)> = honoured.collect();
     honoured.sort_by_key(|(_, setting)| setting.origin.line());
     if !honoured.is_empty() {
         text.push_str("Understood\n");

@@ -51,6 +51,8 @@ pub(super) enum Waiting {
         held: Held,
         /// What its client hears if the leader refuses it: the leader does not know every reason.
         refused_as: Option<ErrorCode>,
+        /// What was asked, for the audit log; `None` where there is none.
+        audited: Option<Box<[u8]>>,
     },
     Read {
         xid: i32,

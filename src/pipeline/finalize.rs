@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Pipeline;
+use super::audit;
 use super::client::{Client, State, Waiting, put_reply, reply_xid};
 use super::outbox::deliver;
 use super::prep::Group;
@@ -33,6 +34,9 @@ impl Pipeline {
             let someone_catches_up = self.someone_catches_up();
             for txn in chunk {
                 let bytes = &group.bytes[txn.start..txn.end];
+                if self.settings.audit {
+                    audit_end_of_session(bytes, &tree, &mut firing);
+                }
                 let (header, applied) = match ops::apply(&mut tree, bytes, &mut firing) {
                     Ok(done) => done,
                     Err(e) => panic!("a transaction of our own cannot be read: {e}"),
@@ -63,9 +67,11 @@ impl Pipeline {
                 }
             }
             let sent = firing.sent;
+            let audit = std::mem::take(&mut firing.audit);
             let last = tree.last_zxid();
             drop(watchers);
             drop(tree);
+            audit.iter().for_each(audit::write);
             self.stats.sent(sent);
             self.prep.lock().pending.applied(last.0);
         }
@@ -134,8 +140,13 @@ impl Pipeline {
                 since,
                 held,
                 refused_as,
+                audited,
             }) => {
                 drop(held);
+                if let Some(body) = audited {
+                    let asker = (header.client_id, &*state.ids);
+                    audit::completed(client, asker, (op, &body), applied, &mut firing.audit);
+                }
                 answered += 1;
                 slowest = Some(since);
                 // Clients never hear of this error: the connection ends.
@@ -231,6 +242,19 @@ impl Pipeline {
             }
         }
         answered
+    }
+}
+
+/// Which ephemeral nodes go, while they are there.
+#[cold]
+fn audit_end_of_session(txn: &[u8], tree: &Tree, firing: &mut Firing<'_>) {
+    let Ok(header) = jute::from_slice::<TxnHeader>(txn) else {
+        return;
+    };
+    if header.op == OpCode::CLOSE_SESSION {
+        let session = SessionId(header.client_id);
+        let paths = tree.ephemerals_of(session).map(|id| tree.path_of(id));
+        audit::session_ended(session.0, &paths.collect::<Vec<_>>(), &mut firing.audit);
     }
 }
 

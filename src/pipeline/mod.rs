@@ -5,6 +5,7 @@
 //! frames of a wake-up. Writes go to whoever holds the log: a thread, or the task of a connection that writes alone.
 
 pub mod admission;
+pub mod audit;
 mod checkpoint;
 pub mod client;
 mod commit;
@@ -94,6 +95,8 @@ pub struct Settings {
     pub local_sessions: bool,
     /// Those that want an ephemeral are made known to all.
     pub local_session_upgrades: bool,
+    /// `audit.enable`.
+    pub audit: bool,
 }
 
 pub struct Pipeline {

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use parking_lot::Mutex;
 
 use super::admission::{Counted, Large, held, held_forwarded};
+use super::audit;
 use super::client::{Client, State, Waiting, header_frame, put_reply, reply_xid};
 use super::frames::Batch;
 use super::local::NoUpgrade;
@@ -205,6 +206,7 @@ impl Pipeline {
                 held: held_forwarded(batch.place.take(), large, forwarded),
                 // Of a multi the client sees what the leader made of each part.
                 refused_as: refused_as.filter(|_| header.op != OpCode::MULTI),
+                audited: self.audited(header.op, body),
             });
             return;
         }
@@ -238,12 +240,18 @@ impl Pipeline {
                     since: batch.now,
                     held: None,
                     refused_as: None,
+                    audited: self.audited(header.op, body),
                 });
             }
             Written::Undecodable => {
                 self.refuse(state, batch, header.xid, ErrorCode::MARSHALLING_ERROR);
             }
         }
+    }
+
+    /// What is kept of a request for the audit log.
+    fn audited(&self, op: OpCode, body: &[u8]) -> Option<Box<[u8]>> {
+        (self.settings.audit && audit::covers(op)).then(|| body.into())
     }
 
     /// Answers one read from the tree as it is.

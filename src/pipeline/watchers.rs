@@ -5,6 +5,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
+use super::audit;
 use super::client::Client;
 use crate::auth::perm;
 use crate::ids::ConnId;
@@ -45,6 +46,8 @@ pub(super) struct Firing<'a> {
     /// Clients with new output, for the flush after the batch.
     pub touched: &'a mut Vec<Arc<Client>>,
     pub sent: u64,
+    /// For the audit log, when no lock is held any more.
+    pub audit: Vec<audit::Record>,
     first: Vec<ConnId>,
     second: Vec<ConnId>,
     frame: Vec<u8>,
@@ -61,6 +64,7 @@ impl<'a> Firing<'a> {
             rules,
             touched,
             sent: 0,
+            audit: Vec::new(),
             first: Vec::new(),
             second: Vec::new(),
             frame: Vec::new(),

@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
+use super::progress::Progress;
 use super::{ServerError, rules};
 use crate::config::Config;
 use crate::ids::Zxid;
 use crate::ops::{self, Unwatched};
 use crate::pipeline::recovery::Restoring;
 use crate::pipeline::write_whole;
+use crate::proto::txn::TxnHeader;
 use crate::storage::java::{self, LogWriter};
 use crate::storage::snapshot::Limits;
 use crate::storage::{self, Importing, Replay, StorageConfig, group};
@@ -16,7 +18,7 @@ use crate::tree::Tree;
 /// Bytes of one group of the log.
 const GROUP_BYTES: usize = 1 << 20;
 
-fn storage_config(config: &Config) -> StorageConfig {
+pub(super) fn storage_config(config: &Config) -> StorageConfig {
     StorageConfig {
         data_log_dir: config.data_log_dir.clone(),
         beside_java: true,
@@ -51,6 +53,16 @@ impl std::fmt::Display for Migrated {
 /// Reads the Java server's files in the configured directories and makes this server's stores from them, beside
 /// them and all at once: a start before that finds a Java directory, one after it a complete store.
 pub fn import(config: &Config) -> Result<Migrated, ServerError> {
+    take_over(config, &config.data_dir, &config.data_log_dir, &|_| true)
+}
+
+/// The same from other directories, up to and without the first transaction that is not `wanted`.
+pub(super) fn take_over(
+    config: &Config,
+    data_dir: &Path,
+    log_dir: &Path,
+    wanted: &dyn Fn(&TxnHeader) -> bool,
+) -> Result<Migrated, ServerError> {
     rules(config)?;
     let bare = || {
         let tree = Tree::bare(config.extended_types_enabled);
@@ -63,12 +75,18 @@ pub fn import(config: &Config) -> Result<Migrated, ServerError> {
     let limits = Limits {
         field_bytes_max: config.frame_bytes_max as usize * 2,
     };
-    let java = java::read(&config.data_dir, &config.data_log_dir, limits, bare);
+    let java = java::read(data_dir, log_dir, limits, bare);
     let mut java = java.map_err(refused)?;
 
     let importing = Importing::begin(&config.data_dir)?;
     let mut nothing = Restoring::new(config.extended_types_enabled, false);
-    let mut store = storage::open(&storage_config(config), &mut nothing)?;
+    let mut store = match storage::open(&storage_config(config), &mut nothing) {
+        Ok(store) => store,
+        Err(error) => {
+            importing.give_up();
+            return Err(error.into());
+        }
+    };
     if store.opened.last_zxid != 0 || store.opened.marker != 0 {
         importing.end()?;
         let dir = config.data_dir.display();
@@ -84,7 +102,12 @@ pub fn import(config: &Config) -> Result<Migrated, ServerError> {
 
     // The tail stays log: what of it is committed, an ensemble decides. Applying it here proves that it can be read.
     let (mut txns, mut last, mut bytes) = (0, java.zxid.0, Vec::new());
+    let mut progress = Progress::new("transactions", 0);
     while let Some((zxid, txn)) = java.log.next().map_err(refused)? {
+        if !wanted(&jute::from_slice(&txn).map_err(refused)?) {
+            break;
+        }
+        progress.at(txns);
         ops::apply(&mut tree, &txn, &mut Unwatched)
             .map_err(|e| refused(format!("transaction 0x{zxid:x} cannot be read: {e}")))?;
         if let Some((at, sum)) = java.snapshot.digest
@@ -103,10 +126,14 @@ pub fn import(config: &Config) -> Result<Migrated, ServerError> {
     if !bytes.is_empty() {
         install.append(last, &bytes)?;
     }
-    if let Some(epoch) = java.accepted_epoch.or(java.current_epoch) {
+    drop(progress);
+    // A backup has no files of epochs: its end is of the epoch that it was written in.
+    let of_end = (data_dir != config.data_dir).then(|| Zxid(last).epoch().0);
+    let current = java.current_epoch.or(of_end);
+    if let Some(epoch) = java.accepted_epoch.or(current) {
         store.epochs.set_accepted(epoch)?;
     }
-    if let Some(epoch) = java.current_epoch {
+    if let Some(epoch) = current {
         store.epochs.set_current(epoch)?;
     }
     install.switch(&mut store.log, &store.state)?;
@@ -131,7 +158,9 @@ pub fn export(config: &Config, to: &Path, log_to: &Path) -> Result<Migrated, Ser
     let handle = store.log.handle();
     let mut reader = handle.read_from(snapshot.0 + 1);
     let mut log = None;
+    let mut progress = Progress::new("transactions", 0);
     while let Some((zxid, txn)) = reader.next()? {
+        progress.at(txns);
         let log = match &mut log {
             Some(log) => log,
             None => log.insert(LogWriter::create(log_to, zxid).map_err(refused)?),
@@ -153,6 +182,6 @@ pub fn export(config: &Config, to: &Path, log_to: &Path) -> Result<Migrated, Ser
     })
 }
 
-fn refused(error: impl std::fmt::Display) -> ServerError {
+pub(super) fn refused(error: impl std::fmt::Display) -> ServerError {
     ServerError::Config(error.to_string())
 }

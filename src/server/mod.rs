@@ -2,11 +2,14 @@
 //! `ZooKeeperServerMain`.
 
 mod admin;
+pub mod backup;
 mod client_port;
 mod ensemble;
 mod footprint;
+pub mod history;
 mod metrics_port;
 pub mod migrate;
+mod progress;
 mod sasl;
 mod status;
 mod tls;
@@ -26,6 +29,7 @@ use crate::net::loops::Loops;
 use crate::net::security::Security;
 use crate::ops::Rules;
 use crate::pipeline::admission::RequestThrottleSettings;
+use crate::pipeline::audit::{self, Outcome};
 use crate::pipeline::connection_throttle::ConnectionThrottleSettings;
 use crate::pipeline::recovery::Restoring;
 use crate::pipeline::role::Role;
@@ -213,7 +217,17 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
     if let Some((member, inbox)) = member {
         member.begin(inbox, client_port);
     }
+    match config.audit_enabled {
+        true => {
+            tracing::info!("ZooKeeper audit is enabled.");
+            audit::of_server("serverStart", Outcome::Success);
+        }
+        false => tracing::info!("ZooKeeper audit is disabled."),
+    }
     let served = runtime.block_on(wait_for_signal());
+    if config.audit_enabled {
+        audit::of_server("serverStop", Outcome::Invoked);
+    }
     // No new requests: what was accepted is finished, then everything is put away.
     loops.stop();
     for thread in threads {
@@ -394,6 +408,7 @@ fn settings(config: &Config) -> Settings {
         connection_throttle: connection_throttle(config),
         local_sessions: has_local_sessions(config),
         local_session_upgrades: config.ensemble.local_sessions_upgrading_enabled,
+        audit: config.audit_enabled,
     }
 }
 

@@ -47,6 +47,12 @@ pub(super) fn current(log: &Path, state: &Path) -> Result<(PathBuf, PathBuf), St
     Ok((store(log, generation), store(state, generation)))
 }
 
+/// The same for who only reads.
+pub(super) fn in_use(log: &Path, state: &Path) -> Result<(PathBuf, PathBuf), StorageError> {
+    let generation = read(state)?;
+    Ok((store(log, generation), store(state, generation)))
+}
+
 fn read(state: &Path) -> Result<u64, StorageError> {
     let path = state.join(GENERATION);
     let content = small::read(&path).map_err(|e| StorageError::io("reading", &path, e))?;

@@ -90,10 +90,28 @@ pub(super) fn prepare(config: &StorageConfig) -> Result<Layout, StorageError> {
     Ok(Layout { state, log, locks })
 }
 
+/// Both directories, log and state, for who only reads: nothing is made, and nothing locked.
+pub(super) fn find(config: &StorageConfig) -> Result<(PathBuf, PathBuf), StorageError> {
+    let place = |kind, base: &Path| base.join("ferrokeeper").join(name(kind));
+    let log = place(DirectoryKind::Log, &config.data_log_dir);
+    let state = place(DirectoryKind::State, &config.data_dir);
+    let log_id = read_format(DirectoryKind::Log, &log)?;
+    let state_id = read_format(DirectoryKind::State, &state)?;
+    match (log_id, state_id) {
+        (Some(log_id), Some(state_id)) if log_id == state_id => Ok((log, state)),
+        _ => Err(StorageError::Foreign {
+            dir: state,
+            why: "there is no data of this server in it, or not all of it".to_owned(),
+        }),
+    }
+}
+
 /// While a Java server's files are taken over, a file says so: what is there of stores is not to be started from.
 #[derive(Debug)]
 pub struct Importing {
     path: PathBuf,
+    /// Not left by one that was cut short.
+    is_new: bool,
 }
 
 impl Importing {
@@ -104,11 +122,20 @@ impl Importing {
     /// Durable when it returns.
     pub fn begin(data_dir: &Path) -> Result<Importing, StorageError> {
         let path = Self::path(data_dir);
+        let is_new = !path.exists();
         fs::create_dir_all(data_dir.join("ferrokeeper"))
             .and_then(|()| small::replace(&path, b""))
             .and_then(|()| small::sync_parent(&data_dir.join("ferrokeeper")))
             .map_err(|e| StorageError::io("writing", &path, e))?;
-        Ok(Importing { path })
+        Ok(Importing { path, is_new })
+    }
+
+    /// Nothing was begun: another process has the directory, or it cannot be used.
+    pub fn give_up(self) {
+        if self.is_new {
+            // It would only keep a server from starting, with the advice to import again.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 
     /// What was taken over is complete.

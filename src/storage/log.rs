@@ -65,7 +65,8 @@ struct Shared {
     file_bytes: u64,
     #[cfg(test)]
     fail_next: AtomicBool,
-    _locks: Arc<Locks>,
+    /// `None` for who only reads.
+    _locks: Option<Arc<Locks>>,
 }
 
 struct Store {
@@ -86,35 +87,14 @@ impl Log {
         let db_dir = super::store_dir(dir)?;
         let db = DB::open(&options(&db_dir, config.log_file_bytes), &db_dir)
             .map_err(|e| open_failed(&db_dir, &e))?;
-        let last = last_key(&db, &db_dir)?.unwrap_or(0).max(purged);
-        if last < acknowledged {
-            return Err(damaged(
-                &db_dir,
-                format!("it ends at zxid 0x{last:x}, but 0x{acknowledged:x} was acknowledged"),
-            ));
-        }
+        let last = check_end(&db, &db_dir, purged, acknowledged)?;
         let mut write = WriteOptions::default();
         write.set_sync(config.force_sync);
         // Stalls come back as an error, see `stalled`.
         write.set_no_slowdown(true);
-        let shared = Arc::new(Shared {
-            store: RwLock::new(Arc::new(Store {
-                db,
-                dir: dir.to_path_buf(),
-                mark,
-            })),
-            poisoned: AtomicBool::new(false),
-            last: AtomicI64::new(last),
-            purged: AtomicI64::new(purged),
-            in_state: AtomicI64::new(0),
-            stopping: AtomicBool::new(false),
-            appended_bytes: AtomicU64::new(0),
-            slow_syncs: AtomicU64::new(0),
-            file_bytes: config.log_file_bytes as u64,
-            #[cfg(test)]
-            fail_next: AtomicBool::new(false),
-            _locks: locks,
-        });
+        let dir = dir.to_path_buf();
+        let store = Store { db, dir, mark };
+        let shared = Shared::new(store, (purged, last), config, Some(locks));
         Ok(Self {
             shared,
             write,
@@ -262,6 +242,27 @@ impl Drop for Log {
 }
 
 impl LogHandle {
+    /// The log of a process that may be another one: read only, as of now.
+    pub(super) fn view(dir: &Path, config: &StorageConfig) -> Result<LogHandle, StorageError> {
+        // Read first: the writer raises it behind each sync.
+        let (mark, acknowledged) = AckMark::open(dir)?;
+        let purged = mark::read_purged(dir)?;
+        let db_dir = dir.join("db");
+        let mut options = options(&db_dir, config.log_file_bytes);
+        options.create_if_missing(false);
+        // Tables stay readable when the writer takes them away.
+        options.set_max_open_files(-1);
+        let db = DB::open_for_read_only(&options, &db_dir, false)
+            .map_err(|e| open_failed(&db_dir, &e))?;
+        let last = check_end(&db, &db_dir, purged, acknowledged)?;
+        // What was purged meanwhile may be missing already.
+        let purged = mark::read_purged(dir)?.max(purged);
+        let dir = dir.to_path_buf();
+        let store = Store { db, dir, mark };
+        let shared = Shared::new(store, (purged, last), config, None);
+        Ok(LogHandle { shared })
+    }
+
     /// The last zxid that `append` has returned for.
     pub fn last_zxid(&self) -> i64 {
         self.shared.last.load(Ordering::Acquire)
@@ -412,6 +413,28 @@ impl Runs {
 }
 
 impl Shared {
+    fn new(
+        store: Store,
+        (purged, last): (i64, i64),
+        config: &StorageConfig,
+        locks: Option<Arc<Locks>>,
+    ) -> Arc<Shared> {
+        Arc::new(Shared {
+            store: RwLock::new(Arc::new(store)),
+            poisoned: AtomicBool::new(false),
+            last: AtomicI64::new(last),
+            purged: AtomicI64::new(purged),
+            in_state: AtomicI64::new(0),
+            stopping: AtomicBool::new(false),
+            appended_bytes: AtomicU64::new(0),
+            slow_syncs: AtomicU64::new(0),
+            file_bytes: config.log_file_bytes as u64,
+            #[cfg(test)]
+            fail_next: AtomicBool::new(false),
+            _locks: locks,
+        })
+    }
+
     fn store(&self) -> Arc<Store> {
         Arc::clone(&self.store.read())
     }
@@ -629,6 +652,16 @@ fn last_key(db: &DB, dir: &Path) -> Result<Option<i64>, StorageError> {
         Some(Err(_)) => Err(damaged(dir, "a key is not a zxid".to_owned())),
         None => checked(&iter, dir).map(|()| None),
     }
+}
+
+/// The last zxid of a log in which nothing acknowledged is missing.
+fn check_end(db: &DB, dir: &Path, purged: i64, acknowledged: i64) -> Result<i64, StorageError> {
+    let last = last_key(db, dir)?.unwrap_or(0).max(purged);
+    if last < acknowledged {
+        let why = format!("it ends at zxid 0x{last:x}, but 0x{acknowledged:x} was acknowledged");
+        return Err(damaged(dir, why));
+    }
+    Ok(last)
 }
 
 /// An iterator that ended may have ended at damage.

@@ -54,6 +54,7 @@ pub mod snapshot;
 mod state;
 #[cfg(test)]
 mod tests;
+pub mod view;
 
 pub use background::step_back;
 pub use epochs::Epochs;

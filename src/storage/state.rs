@@ -92,14 +92,7 @@ impl State {
         let db_dir = super::store_dir(dir)?;
         let options = options(&db_dir, pace);
         let db = DB::open(&options, &db_dir).map_err(|e| open_failed(&db_dir, &e))?;
-        let marker = match db.get(MARKER) {
-            Ok(None) => 0,
-            Ok(Some(bytes)) => match bytes.try_into() {
-                Ok(bytes) => i64::from_be_bytes(bytes),
-                Err(_) => return Err(damaged(&db_dir, "its marker is malformed".to_owned())),
-            },
-            Err(e) => return Err(open_failed(&db_dir, &e)),
-        };
+        let marker = read_marker(&db, &db_dir)?;
         log.state_reached(marker);
         let tables_dir = dir.join("tables");
         empty_dir(&tables_dir).map_err(|e| StorageError::io("emptying", &tables_dir, e))?;
@@ -215,21 +208,7 @@ impl State {
     /// Hands everything to `into`: ACLs, sessions, nodes (parents first), then the marker.
     pub(super) fn restore(&self, into: &mut dyn Restore) -> Result<(), StorageError> {
         let store = self.store.read();
-        let mut read = ReadOptions::default();
-        read.fill_cache(false);
-        // For each of the tables that overlap.
-        read.set_readahead_size(1 << 20);
-        let mut iter = store.db.raw_iterator_opt(read);
-        iter.seek([ACL]);
-        while let Some((key, value)) = iter.item() {
-            store.restore_one(key, value, into)?;
-            iter.next();
-        }
-        // Without this a damaged block would end the scan as if it were the end of the tree.
-        iter.status()
-            .map_err(|e| failed("reading the state", &store.dir, &e))?;
-        into.marker(self.durable_zxid());
-        Ok(())
+        restore((&store.db, &store.dir), self.durable_zxid(), into)
     }
 
     fn guard<T>(&self, result: Result<T, StorageError>) -> Result<T, StorageError> {
@@ -248,43 +227,102 @@ impl State {
     }
 }
 
-impl Store {
-    fn restore_one(
-        &self,
-        key: &[u8],
-        value: &[u8],
-        into: &mut dyn Restore,
-    ) -> Result<(), StorageError> {
-        let refused = |why| StorageError::Restore {
-            place: self.dir.clone(),
-            why,
-        };
-        match key.split_first() {
-            Some((&NODE, path)) => {
-                let path = std::str::from_utf8(path).ok();
-                let (Some(path), Some(node)) = (path, NodeRecord::decode(value)) else {
-                    return Err(damaged(&self.dir, "a node is malformed".to_owned()));
-                };
-                into.node(path, node).map_err(refused)
-            }
-            Some((&SESSION, id)) => {
-                let (Ok(id), Ok(timeout)) = (id.try_into(), value.try_into()) else {
-                    return Err(damaged(&self.dir, "a session is malformed".to_owned()));
-                };
-                into.session(i64::from_be_bytes(id), i32::from_be_bytes(timeout));
-                Ok(())
-            }
-            Some((&ACL, id)) => match id.try_into() {
-                Ok(id) => into.acl(u32::from_be_bytes(id), value).map_err(refused),
-                Err(_) => Err(damaged(&self.dir, "an ACL list is malformed".to_owned())),
-            },
-            _ => Err(damaged(
-                &self.dir,
-                "it has a key of an unknown kind".to_owned(),
-            )),
-        }
+/// The state of a process that may be another one: read only.
+pub(super) struct StateView {
+    db: DB,
+    dir: PathBuf,
+    marker: i64,
+}
+
+impl StateView {
+    /// Opens every table at once: they stay readable when the writer takes them away.
+    pub(super) fn open(dir: &Path) -> Result<StateView, StorageError> {
+        let dir = dir.join("db");
+        let mut options = options(&dir, Pace::Fast);
+        options.create_if_missing(false);
+        options.set_max_open_files(-1);
+        let db =
+            DB::open_for_read_only(&options, &dir, false).map_err(|e| open_failed(&dir, &e))?;
+        let marker = read_marker(&db, &dir)?;
+        Ok(StateView { db, dir, marker })
     }
 
+    pub(super) fn marker(&self) -> i64 {
+        self.marker
+    }
+
+    pub(super) fn restore(&self, into: &mut dyn Restore) -> Result<(), StorageError> {
+        restore((&self.db, &self.dir), self.marker, into)
+    }
+}
+
+fn read_marker(db: &DB, dir: &Path) -> Result<i64, StorageError> {
+    match db.get(MARKER) {
+        Ok(None) => Ok(0),
+        Ok(Some(bytes)) => match bytes.try_into() {
+            Ok(bytes) => Ok(i64::from_be_bytes(bytes)),
+            Err(_) => Err(damaged(dir, "its marker is malformed".to_owned())),
+        },
+        Err(e) => Err(open_failed(dir, &e)),
+    }
+}
+
+fn restore(
+    (db, dir): (&DB, &Path),
+    marker: i64,
+    into: &mut dyn Restore,
+) -> Result<(), StorageError> {
+    let mut read = ReadOptions::default();
+    read.fill_cache(false);
+    // For each of the tables that overlap.
+    read.set_readahead_size(1 << 20);
+    let mut iter = db.raw_iterator_opt(read);
+    iter.seek([ACL]);
+    while let Some((key, value)) = iter.item() {
+        restore_one(dir, key, value, into)?;
+        iter.next();
+    }
+    // Without this a damaged block would end the scan as if it were the end of the tree.
+    iter.status()
+        .map_err(|e| failed("reading the state", dir, &e))?;
+    into.marker(marker);
+    Ok(())
+}
+
+fn restore_one(
+    dir: &Path,
+    key: &[u8],
+    value: &[u8],
+    into: &mut dyn Restore,
+) -> Result<(), StorageError> {
+    let refused = |why| StorageError::Restore {
+        place: dir.to_path_buf(),
+        why,
+    };
+    match key.split_first() {
+        Some((&NODE, path)) => {
+            let path = std::str::from_utf8(path).ok();
+            let (Some(path), Some(node)) = (path, NodeRecord::decode(value)) else {
+                return Err(damaged(dir, "a node is malformed".to_owned()));
+            };
+            into.node(path, node).map_err(refused)
+        }
+        Some((&SESSION, id)) => {
+            let (Ok(id), Ok(timeout)) = (id.try_into(), value.try_into()) else {
+                return Err(damaged(dir, "a session is malformed".to_owned()));
+            };
+            into.session(i64::from_be_bytes(id), i32::from_be_bytes(timeout));
+            Ok(())
+        }
+        Some((&ACL, id)) => match id.try_into() {
+            Ok(id) => into.acl(u32::from_be_bytes(id), value).map_err(refused),
+            Err(_) => Err(damaged(dir, "an ACL list is malformed".to_owned())),
+        },
+        _ => Err(damaged(dir, "it has a key of an unknown kind".to_owned())),
+    }
+}
+
+impl Store {
     /// A merge that failed leaves tables that nobody will ever merge.
     fn check_merges(&self) -> Result<(), StorageError> {
         if self.int_property(properties::BACKGROUND_ERRORS) == 0 {

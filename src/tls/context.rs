@@ -18,7 +18,7 @@ use super::revocation::Lists;
 use super::store::{self, KeyEntry, StoreError};
 use super::trust::{Clients, Servers, Trust};
 use super::{ciphers, names};
-use crate::config::{ClientAuth, Tls, TlsStore};
+use crate::config::{ClientAuth, Tls, TlsProtocols, TlsStore};
 
 pub struct Context {
     settings: Tls,
@@ -146,10 +146,7 @@ fn stamp(path: &Path) -> Stamp {
 }
 
 fn load(settings: &Tls) -> Result<Current, StoreError> {
-    let provider = Arc::new(CryptoProvider {
-        cipher_suites: ciphers::by_name(&settings.cipher_suites),
-        ..ring::default_provider()
-    });
+    let provider = provider(&settings.cipher_suites);
     let keys = Keys::new(
         &settings.key_store,
         store::read_keys(&settings.key_store)?,
@@ -165,13 +162,7 @@ fn load(settings: &Tls) -> Result<Current, StoreError> {
             ))
         }
     };
-    let versions: Vec<&SupportedProtocolVersion> = [
-        (settings.protocols.v1_3, &version::TLS13),
-        (settings.protocols.v1_2, &version::TLS12),
-    ]
-    .into_iter()
-    .filter_map(|(is_on, version)| is_on.then_some(version))
-    .collect();
+    let versions = versions(settings.protocols);
     let unusable = |e: rustls::Error| store_error(&settings.key_store, e.to_string());
 
     let server = ServerConfig::builder_with_provider(provider.clone())
@@ -211,6 +202,51 @@ fn load(settings: &Tls) -> Result<Current, StoreError> {
         client,
         trust,
     })
+}
+
+/// For a client that need not have a certificate. Whose certificates count, it has to say.
+pub fn for_client(
+    key_store: Option<&TlsStore>,
+    trust_store: &TlsStore,
+    protocols: TlsProtocols,
+    cipher_suites: &[String],
+) -> Result<Arc<ClientConfig>, StoreError> {
+    let provider = provider(cipher_suites);
+    let trust = Trust::new(store::read_trusted(trust_store)?, provider.clone())
+        .map_err(|reason| store_error(trust_store, reason))?;
+    let client = ClientConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(&versions(protocols))
+        .map_err(|e| store_error(trust_store, e.to_string()))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Servers {
+            trust: Arc::new(trust),
+        }));
+    let mut client = match key_store {
+        None => client.with_no_client_auth(),
+        Some(store) => {
+            let keys = Keys::new(store, store::read_keys(store)?, &provider)?;
+            client.with_client_cert_resolver(Arc::new(keys))
+        }
+    };
+    client.resumption = Resumption::disabled();
+    Ok(Arc::new(client))
+}
+
+fn provider(cipher_suites: &[String]) -> Arc<CryptoProvider> {
+    Arc::new(CryptoProvider {
+        cipher_suites: ciphers::by_name(cipher_suites),
+        ..ring::default_provider()
+    })
+}
+
+fn versions(protocols: TlsProtocols) -> Vec<&'static SupportedProtocolVersion> {
+    [
+        (protocols.v1_3, &version::TLS13),
+        (protocols.v1_2, &version::TLS12),
+    ]
+    .into_iter()
+    .filter_map(|(is_on, version)| is_on.then_some(version))
+    .collect()
 }
 
 fn store_error(store: &TlsStore, reason: String) -> StoreError {

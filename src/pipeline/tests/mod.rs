@@ -86,6 +86,7 @@ fn settings() -> Settings {
         connection_throttle: None,
         local_sessions: false,
         local_session_upgrades: false,
+        audit: false,
     }
 }
 

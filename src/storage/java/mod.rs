@@ -15,7 +15,7 @@ mod tests;
 mod write;
 
 pub use log::LogFiles;
-pub use read::{JavaData, read};
+pub use read::{JavaData, all_logs, read};
 #[cfg(test)]
 pub(super) use tests::golden_txns;
 pub use write::{LogWriter, write_epochs, write_snapshot};

@@ -66,6 +66,18 @@ pub fn read(
     })
 }
 
+/// All transactions in the logs of a directory, and the zxid that they begin behind.
+pub fn all_logs(log_dir: &Path, limits: Limits) -> Result<(i64, LogFiles), JavaError> {
+    let logs = log_dir.join(VERSION_DIR);
+    let first = numbered(&logs, "log")?.first().map(|(zxid, _)| *zxid);
+    let first = first.ok_or(JavaError::Nothing { dir: logs.clone() })?;
+    let before = first - 1;
+    Ok((
+        before,
+        LogFiles::after(&logs, before, limits.field_bytes_max)?,
+    ))
+}
+
 /// With two directories, what lies in the wrong one would be passed over in silence: a log there is lost writes.
 fn check_places(state: &Path, logs: &Path) -> Result<(), JavaError> {
     if let (Ok(state), Ok(logs)) = (state.canonicalize(), logs.canonicalize())

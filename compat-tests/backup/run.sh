@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Backups of a server under load, restored to exact transactions and times; and who changed what. Arguments: names of
+# tests.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$here/../lib/env.sh"
+make_work
+[ -x "$FERROKEEPER" ] || die "no binary at $FERROKEEPER (cargo build --release)"
+CLASSPATH_JAVA=$(java_classpath "$ZK_VERSION")
+export FERROKEEPER CLASSPATH_JAVA WORK="$work" PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$here/../crash"
+python3 -W ignore "$here/backup.py" "$@"
