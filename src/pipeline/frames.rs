@@ -72,8 +72,6 @@ impl Pipeline {
             self.finish_batch(client, batch);
             received
         };
-        let bytes = received.consumed as u64;
-        self.stats.metrics.bytes_received_count.add(bytes);
         if let Some(old) = kicked.and_then(|id| self.client(id)) {
             old.kill();
         }
