@@ -302,6 +302,41 @@ mod tests {
     }
 
     #[test]
+    fn the_client_keeps_its_own_options() {
+        let Command::Shell(arguments) = parse("cli -server a:1 create /x -Dy").unwrap() else {
+            panic!("no client")
+        };
+        assert_eq!(arguments.server, "a:1");
+        assert_eq!(arguments.command, ["create", "/x", "-Dy"]);
+        assert_eq!(parse("cli --help").unwrap_err().exit_code, 0);
+        assert_eq!(parse("cli -nonsense").unwrap_err().exit_code, 2);
+    }
+
+    #[test]
+    fn tools_know_their_arguments() {
+        for line in [
+            "status",
+            "status a:1 --output json",
+            "backup z.cfg to --full",
+            "restore from --verify",
+            "restore from z.cfg --zxid 0x100000007",
+            "restore from z.cfg --time 2h",
+            "log z.cfg --below /a --session 0x1 --since 1d --zxid 0x1..0x5",
+        ] {
+            assert!(matches!(parse(line), Ok(Command::Tool { .. })), "{line}");
+        }
+        for line in [
+            "backup z.cfg",
+            "restore from",
+            "restore from z.cfg --zxid 1 --time 1h",
+            "log z.cfg --since yesterday",
+            "status --output xml",
+        ] {
+            assert_eq!(parse(line).unwrap_err().exit_code, 2, "{line}");
+        }
+    }
+
+    #[test]
     fn wrong_counts_and_numbers_print_the_usage_line() {
         for line in [
             "1 2 3 4 5",

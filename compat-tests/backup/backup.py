@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -263,6 +264,50 @@ class Backups(unittest.TestCase):
         code, _, err = tool("restore", to, Server("before").cfg, "--zxid", "0x0")
         self.assertEqual(code, 1)
         self.assertIn("after what is asked for", err)
+
+
+class Members(unittest.TestCase):
+    """Of members of an ensemble only what is committed is taken."""
+
+    def test_a_member_under_load(self):
+        lines = [f"server.{i}=127.0.0.1:{free_port()}:{free_port()}" for i in (1, 2, 3)]
+        members = []
+        for i in (1, 2, 3):
+            member = Server(f"member{i}")
+            with open(member.cfg, "a") as f:
+                f.write("initLimit=10\nsyncLimit=5\n" + "\n".join(lines) + "\n")
+            os.makedirs(f"{member.dir}/data")
+            with open(f"{member.dir}/data/myid", "w") as f:
+                f.write(str(i))
+            members.append(member)
+        starts = [threading.Thread(target=member.start) for member in members]
+        for start in starts:
+            start.start()
+        for start in starts:
+            start.join()
+        writer = Writer(members[0].port)
+        writer.start()
+        found = {}
+        try:
+            for i in range(4):
+                time.sleep(0.5)
+                for member in members[1:]:
+                    to = os.path.join(WORK, f"backup-{os.path.basename(member.dir)}")
+                    code, out, err = tool("backup", member.cfg, to)
+                    self.assertEqual(code, 0, err)
+                    found[to] = int(re.search(r"up to 0x([0-9a-f]+)", out).group(1), 16)
+        finally:
+            writer.end()
+            for member in members:
+                member.stop()
+        for i, (to, last) in enumerate(found.items()):
+            self.assertGreater(last, writer.begin)
+            server = Server(f"from-member{i}")
+            code, out, err = tool("restore", to, server.cfg)
+            self.assertEqual(code, 0, err)
+            server.start()
+            self.assertEqual(tree_of(server.port), writer.tree(lambda act: act[0] <= last))
+            server.stop()
 
 
 class History(unittest.TestCase):

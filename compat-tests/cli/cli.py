@@ -176,6 +176,7 @@ class Cli(unittest.TestCase):
             type_in("create /seen 1\r")
             wait_for("Created /seen")
             type_in("delete /seen\r")
+            type_in("addauth digest bob:topsecret\r")
             type_in("quit\r")
             _, status = os.waitpid(pid, 0)
             pid = 0
@@ -183,11 +184,28 @@ class Cli(unittest.TestCase):
             self.assertEqual(os.waitstatus_to_exitcode(status), 0)
             history = os.path.join(os.environ["CLI_HOME"], ".ferrokeeper_history")
             self.assertIn("ls /zookeeper", open(history).read())
+            self.assertNotIn("topsecret", open(history).read())
             self.assertEqual(os.stat(history).st_mode & 0o777, 0o600)
         finally:
             if pid:
                 os.kill(pid, 9)
                 os.waitpid(pid, 0)
+
+    def test_tls(self):
+        secure = ["-Dzookeeper.client.secure=true", f"-Dzookeeper.ssl.trustStore.location={os.environ['TLS_STORE']}"]
+        port = os.environ["TLS_PORT"]
+        program = [OURS[0], "cli", "-server", f"127.0.0.1:{port}", "--quiet"]
+        done = subprocess.run([*program, *secure, "ls", "/"], capture_output=True, timeout=60)
+        self.assertEqual((done.stdout, done.returncode), (b"[zookeeper]\n", 0), done.stderr)
+        by_name = [OURS[0], "cli", "-server", f"ip6-localhost.invalid:{port},127.0.0.2:{port}", "--quiet"]
+        # Not the host that the certificate is for, and no such host.
+        done = subprocess.run([*by_name, *secure, "ls", "/"], capture_output=True, timeout=60)
+        self.assertEqual(done.returncode, 1)
+        done = subprocess.run([*program, "-timeout", "3000", "ls", "/"], capture_output=True, timeout=60)
+        self.assertEqual(done.returncode, 1, "plaintext to the secure port")
+        environment = dict(os.environ, CLIENT_JVMFLAGS=" ".join(secure))
+        done = subprocess.run([OURS[0], "status", f"127.0.0.1:{port}"], capture_output=True, timeout=60, env=environment)
+        self.assertIn(b"Client SSL: true.\nMode: standalone", done.stdout)
 
     def test_status(self):
         done = subprocess.run([OURS[0], "status", SERVER], capture_output=True, timeout=60)

@@ -8,8 +8,14 @@ make_work
 [ -x "$FERROKEEPER" ] || die "no binary at $FERROKEEPER (cargo build --release)"
 CLASSPATH_JAVA=$(java_classpath "$ZK_VERSION")
 export FERROKEEPER CLASSPATH_JAVA CLI_HOME="$work" PYTHONDONTWRITEBYTECODE=1
-port=$(free_port)
-start_server "$work/server" "$port" extendedTypesEnabled=true
+port=$(free_port) TLS_PORT=$(free_port)
+export TLS_PORT TLS_STORE="$work/trusted.pem"
+openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext 'subjectAltName=IP:127.0.0.1' \
+  -keyout "$work/key.pem" -out "$TLS_STORE" 2> /dev/null
+cat "$work/key.pem" "$TLS_STORE" > "$work/both.pem"
+start_server "$work/server" "$port" extendedTypesEnabled=true "secureClientPort=$TLS_PORT" \
+  serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory ssl.clientAuth=none \
+  "ssl.keyStore.location=$work/both.pem" "ssl.trustStore.location=$TLS_STORE"
 status=0
 python3 -W ignore "$here/cli.py" "$port" "$@" || status=$?
 stop_server

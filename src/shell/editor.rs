@@ -25,7 +25,7 @@ pub(super) fn is_wanted() -> bool {
 
 /// Whether the terminal could be used.
 pub(super) fn run(shell: &mut Shell) -> bool {
-    let config = Config::builder().auto_add_history(true);
+    let config = Config::builder().auto_add_history(false);
     let Ok(config) = config.max_history_size(HISTORY_LINES).map(|c| c.build()) else {
         return false;
     };
@@ -62,6 +62,11 @@ pub(super) fn run(shell: &mut Shell) -> bool {
         *prompt.lock() = None;
         match line {
             Ok(line) => {
+                // Proofs of identity are nobody's business.
+                if !line.trim_start().starts_with("addauth") {
+                    // An entry that is not taken is missed, and nothing more.
+                    let _ = editor.add_history_entry(line.as_str());
+                }
                 // Else the session could not be ended from the command.
                 *client.lock() = None;
                 shell.execute_line(line.trim_end());
@@ -71,7 +76,7 @@ pub(super) fn run(shell: &mut Shell) -> bool {
         }
     }
     if let Some(file) = &file {
-        // Proofs of identity are typed, too: nobody else may read them.
+        // Data is typed, too: nobody else may read it.
         let _ = std::fs::OpenOptions::new()
             .append(true)
             .create(true)

@@ -30,6 +30,10 @@ impl View {
         loop {
             attempts += 1;
             match attempt(config) {
+                // No server will change that.
+                Err(error @ (StorageError::Foreign { .. } | StorageError::NewerFormat { .. })) => {
+                    return Err(error);
+                }
                 Err(_) if attempts < ATTEMPTS => std::thread::sleep(PAUSE),
                 result => return result,
             }

@@ -12,6 +12,7 @@ pub mod restore;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -68,7 +69,12 @@ pub fn take(config: &Config, dir: &Path, whole: bool) -> Result<Taken, ServerErr
             .max(applied.unwrap_or(0))
             .min(view.log.last_zxid()),
     };
-    fs::create_dir_all(dir.join(FILES)).map_err(|e| refused(format!("{}: {e}", dir.display())))?;
+    // What nobody else may ask the server for, nobody else shall read here.
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir.join(FILES))
+        .map_err(|e| refused(format!("{}: {e}", dir.display())))?;
     let mut manifest = Manifest::read(dir).map_err(refused)?.unwrap_or_default();
     let staging = dir.join(STAGING);
     clear(&staging)?;
