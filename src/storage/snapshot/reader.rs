@@ -308,7 +308,8 @@ impl SnapshotReader {
             self.take_seal(&mut rest)?;
         }
         if !rest.is_empty() {
-            let _: i64 = self.part(&mut rest)?;
+            let last: i64 = self.part(&mut rest)?;
+            self.tree.shows(last);
             self.take_seal(&mut rest)?;
         }
         if !rest.is_empty() {
@@ -329,6 +330,7 @@ impl SnapshotReader {
         let record: DigestRecord = self.part(rest)?;
         if record.version == digest::VERSION && record.zxid != 0 {
             self.digest = Some((Zxid(record.zxid), record.digest as u64));
+            self.tree.shows(record.zxid);
         }
         Ok(())
     }
