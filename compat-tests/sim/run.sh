@@ -11,3 +11,5 @@ export CARGO_TARGET_DIR CC="ccache gcc" CXX="ccache g++"
 cargo build --release --locked --features sim --bin sim
 "$CARGO_TARGET_DIR/release/sim" --mistake all --seeds 0..3000
 "$CARGO_TARGET_DIR/release/sim" --seeds "0..$SIM_SEEDS"
+# The members change, in four of ten.
+"$CARGO_TARGET_DIR/release/sim" --operator --seeds "0..$((SIM_SEEDS / 2))"

@@ -177,12 +177,7 @@ impl Pipeline {
         self.forward(session.id, xid, OpCode::SYNC, body, &[]);
         drop(learning);
         batch.forwarded = true;
-        state.queue.push_back(Waiting::Sync {
-            xid,
-            body: body.into(),
-            since: batch.now,
-            synced: false,
-        });
+        wait_for_sync(state, batch, xid, body, false);
     }
 
     /// A leader's own client waits as well: others may have seen what is not applied here yet.
@@ -198,12 +193,7 @@ impl Pipeline {
         let target = prep.last;
         let synced = batch.tree.last_zxid() >= target;
         let waits = !synced || !state.queue.is_empty();
-        state.queue.push_back(Waiting::Sync {
-            xid,
-            body: body.into(),
-            since: batch.now,
-            synced,
-        });
+        wait_for_sync(state, batch, xid, body, synced);
         if !synced {
             let mut learning = self.learning.lock();
             learning.catching_up.push_back((target, client.clone()));
@@ -331,4 +321,13 @@ impl Pipeline {
             })
             .collect()
     }
+}
+
+fn wait_for_sync(state: &mut State, batch: &Batch<'_>, xid: i32, body: &[u8], synced: bool) {
+    state.queue.push_back(Waiting::Sync {
+        xid,
+        body: body.into(),
+        since: batch.now,
+        synced,
+    });
 }

@@ -14,7 +14,8 @@ use super::server::Process;
 use super::serving::{Context, Effects};
 use super::workload::MS;
 use super::world::{Event, Phase, World};
-use crate::zab::{Durable, Input, Mark, Peer, PeerConfig, Status, Timestamp};
+use crate::membership::Membership;
+use crate::zab::{Durable, Input, Mark, Output, Peer, PeerConfig, Status, Timestamp};
 
 type Inputs = VecDeque<Input>;
 
@@ -24,6 +25,7 @@ impl World {
             return;
         }
         let (committed, last_seen) = self.configs_at_start(node);
+        self.trace(|| configured(node, &committed, last_seen.as_ref()));
         let scenario = &self.scenario;
         let observer_election_delay_ms = self.rng.below(200);
         let server = &mut self.servers[node];
@@ -162,7 +164,13 @@ impl World {
                         return;
                     }
                 }
-                self.trace(|| format!("server {node} => {}", brief(&output)));
+                self.trace(|| match &output {
+                    Output::Configure {
+                        committed,
+                        last_seen,
+                    } => configured(node, committed, last_seen.as_ref()),
+                    output => format!("server {node} => {}", brief(output)),
+                });
                 self.perform(node, output, &mut inputs);
                 if self.oracle.violation.is_some() {
                     return;
@@ -324,6 +332,15 @@ impl World {
             inputs.push_back(Input::Propose(std::mem::take(&mut process.group)));
         }
     }
+}
+
+fn configured(node: NodeIx, committed: &Membership, last_seen: Option<&Membership>) -> String {
+    let members = |members: &Membership| members.to_string().replace('\n', " ");
+    let seen = last_seen.map(members).unwrap_or_default();
+    format!(
+        "server {node} => Configure [{}] seen [{seen}]",
+        members(committed)
+    )
 }
 
 /// One line of the trace.

@@ -40,8 +40,7 @@ pub use world::Outcome;
 pub struct Options {
     /// Voters; the seed decides where it is not given.
     pub servers: Option<usize>,
-    /// Somebody changes the members, in some of the worlds. Asked for, because a few seeds of a thousand end in what is
-    /// not explained yet: the servers or the checkers may be wrong.
+    /// Somebody changes the members, in some of the worlds.
     pub operator: bool,
     /// Every step goes to standard output.
     pub trace: bool,

@@ -29,20 +29,26 @@ pub fn members_of(peer: &Peer, id: ServerId) -> Members {
 }
 
 impl World {
-    /// The configurations that this server starts with. Whoever is not listed any more would not start: the operator
-    /// adds it, as one does with a server that is to join.
-    pub fn configs_at_start(&self, node: NodeIx) -> (Membership, Option<Membership>) {
+    /// The configurations that this server starts with. One that is not listed any more would not start. The operator
+    /// lists it in the file that it has, which keeps its version: a server that forgot what it promised to count could
+    /// make a quorum with others that never heard of it. As an observer, because it has no vote until it is added.
+    pub fn configs_at_start(&mut self, node: NodeIx) -> (Membership, Option<Membership>) {
         let stable = &self.servers[node].disk.stable;
-        let mut committed = match &stable.committed_config {
-            Some(committed) => committed.clone(),
-            None => self.membership.clone(),
-        };
+        let last_seen = stable.seen_config.clone();
         let own = &self.lines[node];
+        let Some(mut committed) = stable.committed_config.clone() else {
+            // As it was installed: with all the others, and itself.
+            let mut first = self.membership.clone();
+            first.servers.insert(own.id, own.clone());
+            return (first, last_seen);
+        };
         if !committed.servers.contains_key(&own.id) {
-            committed.version = 0;
-            committed.servers.insert(own.id, own.clone());
+            let mut line = own.clone();
+            line.role = Role::Observer;
+            self.oracle.configs.listed(committed.version, own.id);
+            committed.servers.insert(own.id, line);
         }
-        (committed, stable.seen_config.clone())
+        (committed, last_seen)
     }
 
     pub fn operate(&mut self) {

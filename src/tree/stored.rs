@@ -4,7 +4,7 @@ use super::acl::AclList;
 use super::quota::QUOTA_ROOT;
 use super::{Node, NodeId, Tree, path};
 use crate::auth::{AclEntry, perm};
-use crate::ids::SessionId;
+use crate::ids::{SessionId, Zxid};
 
 /// What is stored of a node: the counters of a directory included.
 #[derive(Clone, Copy, Debug, Default)]
@@ -103,14 +103,23 @@ impl Tree {
         self.rehash(id);
         // What a fuzzy snapshot shows of later transactions has their zxids: those of nodes that were deleted are
         // their parents' now. (Lists of ACL entries have none, so this is not quite all.)
-        let newest = stored.mzxid.max(stored.pzxid);
-        self.exact_from = self.exact_from.max(newest);
+        self.shows(stored.mzxid.max(stored.pzxid));
         self.slab.get(id).set_clean();
         Ok(())
     }
 
+    /// A snapshot that was taken under load has something of this transaction in it.
+    pub fn shows(&mut self, zxid: i64) {
+        self.exact_from = self.exact_from.max(zxid);
+    }
+
+    /// Up to here the log has to be replayed before the tree is that of one zxid, whatever it says.
+    pub fn exact_from(&self) -> Zxid {
+        Zxid(self.exact_from)
+    }
+
     /// After the last node, before the log is replayed.
-    pub fn restored(&mut self, zxid: crate::ids::Zxid) {
+    pub fn restored(&mut self, zxid: Zxid) {
         self.acls.restored();
         self.forget_changes();
         self.set_last_zxid(zxid);

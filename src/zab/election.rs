@@ -113,9 +113,12 @@ impl Configs {
         self.quorums.iter().all(|quorum| quorum.met(&agrees))
     }
 
-    /// By the committed configuration; one without weight never wins.
+    /// By the committed configuration; one without weight never wins, and anybody is better than nobody: a server that
+    /// has no vote yet, and that a newer configuration needs, would otherwise wait for a history as long as its own. What
+    /// only such a server has is not committed.
     fn is_better(&self, vote: &Vote, than: &Vote) -> bool {
-        self.quorums[0].has_weight(vote.leader) && vote.is_better_than(than)
+        self.quorums[0].has_weight(vote.leader)
+            && (than.leader == Vote::NOBODY || vote.is_better_than(than))
     }
 
     /// Who is not listed takes part without a vote.
@@ -296,8 +299,10 @@ impl Election {
                 None
             }
             Phase::Looking(_) => self.with_round(|election, round| {
+                // Without a vote it would be answered in turn, without end.
                 if notification.state == PeerState::Looking
                     && notification.election_epoch < election.clock
+                    && election.configs.is_voter(election.settings.id)
                 {
                     election.tell(from, round.proposal, PeerState::Looking, out);
                 }
@@ -419,10 +424,11 @@ impl Election {
         if round.initial.zxid == Vote::LOST_DATA || vote.zxid == Vote::LOST_DATA {
             return;
         }
-        if vote.round < self.clock {
+        // Nobody hears of the round of a server without a candidate, so it takes that of whoever has one.
+        if vote.round < self.clock && round.proposal.leader != Vote::NOBODY {
             return;
         }
-        if vote.round > self.clock {
+        if vote.round != self.clock {
             self.clock = vote.round;
             round.received.clear();
             let is_better = self.configs.is_better(&vote, &round.initial);
@@ -489,23 +495,22 @@ impl Election {
 
     /// Whether enough servers support the leader of `heard`, and it says itself that it leads. Where I am to be that
     /// leader, it has to be by an election that I take part in.
+    ///
+    /// Of another leader the committed configuration says enough. One that was proposed and never committed would keep
+    /// out for ever those who have seen it, if those it needs wait for one another; and had it been committed, the
+    /// leader would know it: it found out what a quorum of the committed one has.
     fn is_established(&self, votes: &BTreeMap<ServerId, Received>, heard: &Received) -> bool {
         let leader = heard.vote.leader;
-        let is_led = if leader == self.settings.id {
-            heard.vote.round == self.clock
-        } else {
-            let said = votes.get(&leader);
-            said.is_some_and(|said| said.state == PeerState::Leading)
-        };
-        is_led && self.supported(votes, heard)
+        if leader == self.settings.id {
+            return heard.vote.round == self.clock && self.supported(votes, heard);
+        }
+        let leads = |said: &Received| said.state == PeerState::Leading;
+        votes.get(&leader).is_some_and(leads)
+            && self.configs.quorums[0].met(supporters(votes, heard))
     }
 
     fn supported(&self, votes: &BTreeMap<ServerId, Received>, heard: &Received) -> bool {
-        let supports = |id: ServerId| {
-            let said = votes.get(&id);
-            said.is_some_and(|said| heard.agrees_with(said))
-        };
-        self.configs.enough(supports)
+        self.configs.enough(supporters(votes, heard))
     }
 
     fn settle_if_enough(&self, now: Timestamp, round: &mut Round) {
@@ -529,6 +534,13 @@ impl Election {
             true => 0,
             false => self.settings.finalize_wait_ms,
         }
+    }
+}
+
+fn supporters(votes: &BTreeMap<ServerId, Received>, heard: &Received) -> impl Fn(ServerId) -> bool {
+    move |id| {
+        let said = votes.get(&id);
+        said.is_some_and(|said| heard.agrees_with(said))
     }
 }
 

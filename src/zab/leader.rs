@@ -10,7 +10,8 @@
 //! ```
 //! Where it differs from the original: a learner gets nothing that is proposed or committed between NEWLEADER and
 //! UPTODATE (ZOOKEEPER-4394), an ACK is one of NEWLEADER by its zxid, not because it is the first (ZOOKEEPER-4685),
-//! learners are pinged from NEWLEADER on, and a follower that lags too far is cut.
+//! learners are pinged from NEWLEADER on, a follower that lags too far is cut, and NEWLEADER of a leader that serves tells
+//! the members in force, not those that are proposed.
 
 mod broadcast;
 mod joining;

@@ -1,11 +1,11 @@
 //! Configurations: a version is one set of members, everywhere; and who acknowledges a transaction that changes them
 //! has the new ones on its disk before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Verdict, violated};
 use crate::ids::{ServerId, Zxid};
-use crate::membership::Membership;
+use crate::membership::{Membership, Role};
 use crate::proto::OpCode;
 use crate::sim::disk::Stable;
 use crate::sim::network::NodeIx;
@@ -18,13 +18,30 @@ const NAME: &str = "configs";
 pub struct Configs {
     /// Those that were in force anywhere, by version.
     in_force: BTreeMap<i64, Membership>,
+    /// Observers that an operator wrote into a file of that version.
+    listed: BTreeSet<(i64, ServerId)>,
 }
 
 impl Configs {
     pub fn new(first: Membership) -> Configs {
         Configs {
             in_force: BTreeMap::from([(first.version, first)]),
+            listed: BTreeSet::new(),
         }
+    }
+
+    /// An operator writes a server without a vote into its own file of this version. Others may take it over.
+    pub fn listed(&mut self, version: i64, id: ServerId) {
+        self.listed.insert((version, id));
+    }
+
+    fn without_listed(&self, config: &Membership) -> Membership {
+        let mut config = config.clone();
+        let version = config.version;
+        config.servers.retain(|id, line| {
+            line.role == Role::Participant || !self.listed.contains(&(version, *id))
+        });
+        config
     }
 
     /// In force at that server. Those without a number of their own are what operators wrote.
@@ -32,6 +49,7 @@ impl Configs {
         if config.version == 0 {
             return Ok(());
         }
+        let config = &self.without_listed(config);
         let known = self
             .in_force
             .entry(config.version)
@@ -109,6 +127,11 @@ mod tests {
         configs.configured(1, &next).unwrap();
         let other = config("server.1=a:1:2 server.3=c:1:2 version=5");
         assert!(configs.configured(1, &other).is_err());
+        let edited = config("server.1=a:1:2 server.2=b:1:2 server.3=c:1:2:observer version=5");
+        assert!(configs.configured(2, &edited).is_err());
+        configs.listed(5, crate::ids::ServerId(3));
+        configs.configured(2, &edited).unwrap();
+        assert!(configs.configured(1, &other).is_err(), "it has no vote");
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod write;
 pub use log::LogFiles;
 pub use read::{JavaData, all_logs, read};
 #[cfg(test)]
-pub(super) use tests::golden_txns;
+pub(crate) use tests::golden_txns;
 pub use write::{LogWriter, write_epochs, write_snapshot};
 
 use std::path::{Path, PathBuf};

@@ -46,7 +46,7 @@ fn log_after(dir: &Path, zxid: i64) -> Result<Vec<(i64, Vec<u8>)>, JavaError> {
 }
 
 /// The golden log's transactions.
-pub(in super::super) fn golden_txns() -> Vec<(i64, Vec<u8>)> {
+pub(crate) fn golden_txns() -> Vec<(i64, Vec<u8>)> {
     let dir = directory(&[("log.500000001", &golden("log "))]);
     log_after(dir.path(), FIRST - 1).unwrap()
 }

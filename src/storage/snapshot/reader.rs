@@ -324,6 +324,7 @@ impl SnapshotReader {
         }
         if !rest.is_empty() {
             let last: i64 = self.part(&mut rest)?;
+            self.tree.shows(last);
             self.take_seal(&mut rest)?;
             self.last = Some(Zxid(last));
         }
@@ -345,6 +346,7 @@ impl SnapshotReader {
         let record: DigestRecord = self.part(rest)?;
         if record.version == digest::VERSION && record.zxid != 0 {
             self.digest = Some((Zxid(record.zxid), record.digest as u64));
+            self.tree.shows(record.zxid);
         }
         Ok(())
     }

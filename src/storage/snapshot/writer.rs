@@ -171,10 +171,13 @@ impl SnapshotWriter {
                 // Java's reader takes the last part for the one before it where that is missing.
                 if let Some(sum) = tree.digest_sum() {
                     let zxid = tree.last_zxid().0;
+                    // Of a tree that is not of one zxid there is none that a reader could find again: nodes that are
+                    // later than it are left out above.
+                    let is_exact = tree.exact_from().0 <= zxid;
                     let record = DigestRecord {
-                        zxid,
+                        zxid: if is_exact { zxid } else { 0 },
                         version: digest::VERSION,
-                        digest: sum as i64,
+                        digest: if is_exact { sum as i64 } else { 0 },
                     };
                     put(out, &record);
                     self.seal(summed, out);

@@ -131,6 +131,52 @@ fn voters_of_a_proposed_configuration_are_asked_too_and_have_to_agree() {
     assert_eq!(server.on_time(later.after(WAIT)), decided(Status::Leading));
 }
 
+/// Seed 286 of the simulated operator: those who have seen a configuration that was never committed waited for one another.
+#[test]
+fn a_leader_is_joined_though_a_configuration_was_seen_that_it_does_not_know() {
+    let seen: Membership = "server.1=a:1:2\nserver.5=e:1:2\nversion=100000005"
+        .parse()
+        .unwrap();
+    let mut election = Election::new(settings(1), candidacy(1, 5), &three(), Some(&seen));
+    let mut out = Vec::new();
+    election.look(NOW, candidacy(1, 5), None, &mut out);
+    let mut server = Server { election, out };
+    server.hears(2, told(Following, 3, 4, 9, 2));
+    assert_eq!(
+        server.hears(3, told(Leading, 3, 4, 9, 2)),
+        decided(Status::Following(ServerId(3)))
+    );
+}
+
+/// Seed 508 of the simulated operator: the only voter crashed before the change that it proposed was on its disk, and needs
+/// the one that joins, which has it.
+#[test]
+fn who_has_no_candidate_votes_for_any_candidate() {
+    let mut server = Server::looking(9, candidacy(3, 7));
+    server.hears(1, told(Looking, 1, 5, 1, 3));
+    assert_eq!(server.said()[0], (1, Looking, 1, 5, 1, 3));
+    server.hears(2, told(Looking, 2, 4, 1, 3));
+    assert_eq!(server.said(), [(2, Looking, 1, 5, 1, 3)]);
+}
+
+/// Seed 351: the only candidate never heard of the round that the others were in.
+#[test]
+fn who_has_no_candidate_takes_the_round_of_those_who_have_one() {
+    let mut server = Server::looking(9, candidacy(3, 7));
+    server.election.begin_anew();
+    for _ in 0..3 {
+        server
+            .election
+            .look(NOW, candidacy(3, 7), None, &mut server.out);
+    }
+    server.hears(1, told(Looking, 1, 5, 1, 3));
+    assert_eq!(server.said()[0], (1, Looking, 1, 5, 1, 3));
+    server.hears(2, told(Looking, 2, 5, 4, 3));
+    assert_eq!(server.said()[0], (1, Looking, 2, 5, 4, 3));
+    server.hears(1, told(Looking, 1, 5, 1, 3));
+    assert_eq!(server.said(), [], "it has a candidate now");
+}
+
 #[test]
 fn a_better_vote_is_adopted_and_told_and_a_worse_one_answered_once() {
     let mut server = Server::looking(2, candidacy(1, 5));

@@ -169,7 +169,12 @@ impl Leader {
         }
         // Committed without this server's disk: a learner that has it must not be told to drop it.
         self.send_committed(link, after.max(readable), ctx);
-        let config = ctx.configs.last_seen().to_string().into_bytes();
+        // UPTODATE puts it in force there. Once this server serves, one that is only proposed follows as a proposal does.
+        let config = match self.phase {
+            Phase::Serving => ctx.configs.committed(),
+            _ => ctx.configs.last_seen(),
+        };
+        let config = config.to_string().into_bytes();
         let zxid = Zxid::new(self.epoch, 0);
         ctx.send(
             link,
@@ -220,9 +225,8 @@ impl Leader {
         }
         learner.phase = LinkPhase::Synced { position };
         self.links_changed = true;
-        if !learner.is_observer {
-            self.history_at.insert(learner.server);
-        }
+        // An observer counts where the newer configuration makes it a voter.
+        self.history_at.insert(learner.server);
         if self.phase == Phase::Serving {
             self.go_live(link, ctx);
         }

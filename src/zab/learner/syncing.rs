@@ -183,7 +183,13 @@ impl Learner {
         let epoch = sync.epoch;
         let sync = std::mem::replace(sync, Sync::new(epoch, Zxid::ZERO));
         ctx.disk.commit(sync.committed, ctx.out);
-        if let Some(config) = sync.config {
+        // The original's leaders tell one that is only proposed as well: that is in force when its transaction is
+        // committed. The first one has none, and one of an earlier epoch came into force with this one.
+        let is_settled = |config: &Membership| {
+            let version = Zxid(config.version);
+            version.epoch() < epoch || version.counter() == 0 || version <= sync.committed
+        };
+        if let Some(config) = sync.config.filter(is_settled) {
             let old = ctx.configs.committed().clone();
             let leads_on = stays(self.leader, &old, &config);
             let version = config.version;

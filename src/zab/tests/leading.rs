@@ -544,3 +544,51 @@ fn who_is_synced_is_told_when_it_changes() {
     let left = synced(Input::Down(LinkId(1)));
     assert_eq!(left, [[ServerId(2)]]);
 }
+
+/// Seed 3079 of the simulated operator: UPTODATE put members in force, at one that joined, whom no quorum had yet.
+#[test]
+fn who_joins_during_a_reconfiguration_is_told_the_members_in_force() {
+    let mut script = Script::leading_two(used(3, 3));
+    let in_force = script.peer.committed_config().clone();
+    let mut config = members(2, 0);
+    config.version = z(2, 1).0;
+    script.step(Input::Propose(vec![reconfig_txn(z(2, 1), &config)]));
+    assert_eq!(script.peer.last_seen_config(), &config);
+    script.greet(4, 1);
+    let mut out = Vec::new();
+    let ack = QuorumPacket::with_number(PacketKind::ACKEPOCH, z(1, 3).0, 1);
+    script
+        .peer
+        .step(script.now, Input::Packet(LinkId(4), ack), &mut out);
+    let told = out.into_iter().find_map(|output| match output {
+        Output::Send(_, packet) if packet.kind == PacketKind::NEWLEADER => packet.data,
+        _ => None,
+    });
+    assert_eq!(told.unwrap(), in_force.to_string());
+}
+
+/// Seed 429 of the simulated operator: the members that were proposed need a server that observes until they are in force.
+#[test]
+fn an_observer_that_is_to_vote_counts_when_the_new_members_are_needed() {
+    let mut config = config(3, members(3, 1));
+    let mut newer = members(3, 0);
+    newer.servers = members(5, 0).servers;
+    newer.servers.retain(|id, _| id.0 > 2 && id.0 < 5);
+    newer.version = z(1, 3).0;
+    config.last_seen = Some(newer);
+    let mut script = Script::elected_with(config, used(3, 2), &[1, 2, 4]);
+    for id in [1, 2, 4] {
+        script.greet(id, 1);
+    }
+    script.persist_all();
+    for id in [1, 2, 4] {
+        script.ack_epoch(id, 1, z(1, 3));
+    }
+    script.persist_all();
+    for id in [1, 2] {
+        script.from(id, PacketKind::ACK, z(2, 0));
+    }
+    assert_eq!(script.peer.serving(), None, "4 is missing");
+    script.from(4, PacketKind::ACK, z(2, 0));
+    assert_eq!(script.peer.serving(), Some(Epoch(2)));
+}

@@ -120,6 +120,24 @@ fn zookeeper_4394_a_commit_may_come_behind_newleader() {
     );
 }
 
+/// Java's leaders tell the members that were proposed last, whether they are in force or not.
+#[test]
+fn members_that_are_only_proposed_are_not_put_in_force_by_uptodate() {
+    for (version, in_force) in [(z(2, 0), true), (z(1, 4), true), (z(2, 1), false)] {
+        let mut script = Script::asking(used(3, 3), 2);
+        script.up(PacketKind::DIFF, z(1, 3));
+        let mut config = members(3, 1);
+        config.version = version.0;
+        let text = config.to_string().into_bytes();
+        let packet = QuorumPacket::with_data(PacketKind::NEWLEADER, z(2, 0).0, text);
+        script.step(Input::Packet(UP, packet));
+        script.persist_all();
+        script.up(PacketKind::UPTODATE, Zxid(-1));
+        assert_eq!(script.peer.committed_config() == &config, in_force);
+        assert_eq!(script.peer.last_seen_config(), &config);
+    }
+}
+
 /// It would end in the log of a server that never promised that epoch, and keep it from starting.
 #[test]
 fn nothing_is_logged_of_an_epoch_above_the_leaders() {

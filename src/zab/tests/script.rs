@@ -124,12 +124,16 @@ impl Script {
     }
 
     pub(super) fn elected(config: PeerConfig, durable: Durable) -> Script {
+        Script::elected_with(config, durable, &[1, 2])
+    }
+
+    pub(super) fn elected_with(config: PeerConfig, durable: Durable, by: &[i64]) -> Script {
         let (last, epoch) = (durable.log.last(), durable.current_epoch.0);
         let mut script = Script::new(config, durable);
         script.tick();
-        for id in [1, 2] {
+        for id in by {
             let vote = said(PeerState::Looking, 3, last, epoch);
-            script.step(Input::Notification(ServerId(id), vote));
+            script.step(Input::Notification(ServerId(*id), vote));
         }
         let out = script.pass(200);
         assert_eq!(out, ["became Leading"]);
