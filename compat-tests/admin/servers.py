@@ -14,7 +14,7 @@ sys.path[:0] = [os.path.join(HERE, "..", "ensemble"), os.path.join(HERE, "..", "
 import client  # noqa: E402
 
 # Never an expectation: only what keeps a suite that talks to a dead server from waiting for ever.
-GIVE_UP_S = 60
+GIVE_UP_S = 180
 
 
 def free_ports(count):

@@ -21,7 +21,7 @@ def fill(server):
     session = server.session(timeout_ms=LONG_MS)
     session.ensure("/app")
     session.ensure("/app/config", b"retries=3\ncolour=blue\n")
-    session.ensure("/app/<b>tags</b>", b"<script>document.title='broken'</script>")
+    session.ensure("/app/<b>tags", b"<script>document.title='broken'</script>")
     session.ensure("/binary", bytes(range(256)))
     session.ensure("/secret", b"nobody may see this")
     session.ensure("/many")
