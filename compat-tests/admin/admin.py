@@ -110,12 +110,12 @@ def commands_answer_as_javas(java, fk):
 @test
 def answers_are_printed_as_javas(java, fk):
     def print_of(server, name):
-        text = server.get("/commands/" + name).body.decode()
+        # A directory's name may have digits, too.
+        text = server.get("/commands/" + name).body.decode().replace(server.directory, "DIR")
         return re.sub(r"\d+", "0", text)
 
     for name in ["ruok", "watches", "watches_by_path", "connections", "configuration", "leader", "voting_view", "watch_summary", "zabstate"]:
         theirs, ours = print_of(java, name), print_of(fk, name)
-        theirs, ours = theirs.replace(java.directory, "DIR"), ours.replace(fk.directory, "DIR")
         assert ours == theirs, f"{name}\n{theirs}\n{ours}"
     assert fk.get("/commands").body == java.get("/commands").body
     assert fk.get("/commands/").body == java.get("/commands/").body
