@@ -30,6 +30,7 @@ pub struct SealedFile {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Base {
     pub zxid: i64,
+    /// When it was taken first: nothing in it is younger.
     pub taken_ms: i64,
     pub file: SealedFile,
 }
@@ -52,6 +53,14 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// Of two at one zxid the file of the newer counts; what is in it is as old as before.
+    pub fn put_base(&mut self, mut base: Base) {
+        for older in self.bases.extract_if(.., |older| older.zxid == base.zxid) {
+            base.taken_ms = base.taken_ms.min(older.taken_ms);
+        }
+        self.bases.push(base);
+    }
+
     /// `None`: there is no backup in that directory.
     pub fn read(dir: &Path) -> Result<Option<Manifest>, String> {
         let path = dir.join(FILE);
@@ -292,6 +301,20 @@ mod tests {
         for cut in 0..text.len() - 1 {
             assert!(parse(&text[..cut]).is_err(), "{cut}");
         }
+    }
+
+    #[test]
+    fn a_base_that_is_taken_again_is_as_old_as_before() {
+        let mut manifest = manifest();
+        let again = |zxid, taken_ms| Base {
+            zxid,
+            taken_ms,
+            file: sealed("version-2/again"),
+        };
+        manifest.put_base(again(5, 30));
+        assert_eq!(manifest.bases, [again(5, 9)]);
+        manifest.put_base(again(6, 31));
+        assert_eq!(manifest.bases, [again(5, 9), again(6, 31)]);
     }
 
     #[test]

@@ -153,9 +153,7 @@ fn write_base(
     let written = java::write_snapshot(&dir.join(STAGING), &tree).map_err(refused)?;
     let name = take_in(dir, &written)?;
     let file = SealedFile::of(dir, name).map_err(|e| refused(e.to_string()))?;
-    // Of two at one zxid, the newer.
-    manifest.bases.retain(|base| base.zxid != zxid.0);
-    manifest.bases.push(Base {
+    manifest.put_base(Base {
         zxid: zxid.0,
         taken_ms: now_ms(),
         file,
