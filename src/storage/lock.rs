@@ -13,7 +13,7 @@ use super::error::StorageError;
 /// Held as long as it lives.
 #[derive(Debug)]
 pub struct DirectoryLock {
-    _file: File,
+    file: File,
 }
 
 impl DirectoryLock {
@@ -48,6 +48,33 @@ impl DirectoryLock {
             .set_len(0)
             .and_then(|()| file.seek(SeekFrom::Start(0)))
             .and_then(|_| writeln!(file, "{}", std::process::id()));
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for DirectoryLock {
+    fn drop(&mut self) {
+        // Closing is not enough: a program that another thread is starting has a copy of the descriptor for a moment.
+        let _ = self.file.unlock();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn it_ends_with_its_holder_though_somebody_has_a_copy_of_the_descriptor() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = DirectoryLock::take(dir.path()).unwrap();
+        let copy = lock.file.try_clone().unwrap();
+        assert!(matches!(
+            DirectoryLock::take(dir.path()),
+            Err(StorageError::InUse { .. })
+        ));
+        drop(lock);
+        DirectoryLock::take(dir.path()).unwrap();
+        drop(copy);
     }
 }
