@@ -19,6 +19,7 @@ pub mod shell;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod storage;
+pub mod timestamp;
 pub mod tls;
 pub mod tools;
 pub mod tree;

@@ -17,6 +17,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::shell::json;
+use crate::timestamp;
 
 /// Known once the configuration is.
 static MY_ID: OnceLock<i64> = OnceLock::new();
@@ -175,39 +176,15 @@ fn now_ms() -> i64 {
 }
 
 fn local_time(unix_ms: i64) -> String {
-    let seconds: libc::time_t = unix_ms.div_euclid(1000);
-    // SAFETY: all of the structure may be zero, and the C library fills it or leaves it.
-    let tm = unsafe {
-        let mut tm: libc::tm = std::mem::zeroed();
-        libc::localtime_r(&seconds, &mut tm);
-        tm
-    };
+    let clock = timestamp::local(unix_ms).map(|tm| timestamp::clock(&tm, ' '));
     let ms = unix_ms.rem_euclid(1000);
-    format!("{},{ms:03}", clock(&tm, ' '))
+    format!("{},{ms:03}", clock.unwrap_or_default())
 }
 
 fn utc_time(unix_ms: i64) -> String {
-    let seconds: libc::time_t = unix_ms.div_euclid(1000);
-    // SAFETY: as above.
-    let tm = unsafe {
-        let mut tm: libc::tm = std::mem::zeroed();
-        libc::gmtime_r(&seconds, &mut tm);
-        tm
-    };
+    let clock = timestamp::utc(unix_ms).map(|tm| timestamp::clock(&tm, 'T'));
     let ms = unix_ms.rem_euclid(1000);
-    format!("{}.{ms:03}Z", clock(&tm, 'T'))
-}
-
-fn clock(tm: &libc::tm, between: char) -> String {
-    format!(
-        "{:04}-{:02}-{:02}{between}{:02}:{:02}:{:02}",
-        i64::from(tm.tm_year) + 1900,
-        tm.tm_mon + 1,
-        tm.tm_mday,
-        tm.tm_hour,
-        tm.tm_min,
-        tm.tm_sec,
-    )
+    format!("{}.{ms:03}Z", clock.unwrap_or_default())
 }
 
 #[cfg(test)]

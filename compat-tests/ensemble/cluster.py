@@ -10,7 +10,9 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
+import traceback
 
 import wire
 
@@ -406,3 +408,30 @@ class Cluster:
         for server in self:
             if server.process:
                 server.kill()
+
+
+def trial(title, it, *checks):
+    """Puts an ensemble to the checks, says how it went, and ends it. True if all of them held."""
+    begun = time.monotonic()
+    try:
+        for check in checks:
+            check(it)
+        print(f"ok    {title} ({time.monotonic() - begun:.0f} s)", flush=True)
+        return True
+    except Exception as error:
+        if not isinstance(error, Failed):
+            traceback.print_exc()
+        print(f"FAIL  {title}: {error}", flush=True)
+        for server in it:
+            lines = [line for line in server.log().splitlines() if "Processing " not in line]
+            print("\n        ".join([f"      the log of {server} ends with", *lines[-15:]]))
+        return False
+    finally:
+        it.end()
+
+
+def conclude(outcomes):
+    """The closing line of a suite, and its exit."""
+    passed, failed = outcomes.count(True), outcomes.count(False)
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(1 if failed or not passed else 0)

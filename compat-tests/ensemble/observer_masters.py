@@ -4,14 +4,12 @@ Every server of an ensemble has the same observerMasterPort in its configuration
 are on 127.0.0.1 to 127.0.0.3."""
 
 import os
-import sys
 import time
-import traceback
 
 import cluster as processes
 import trees
 from client import Session
-from cluster import Cluster, Failed, eventually
+from cluster import Cluster, Failed, conclude, eventually, trial
 
 MIXES = [
     # Participants, leader first; observers.
@@ -96,28 +94,13 @@ def serve(it):
 
 
 def main():
-    passed = failed = 0
+    outcomes = []
     for number, (kinds, observers) in enumerate(MIXES):
         title = f"{','.join(kinds)}; observers {','.join(observers)}"
         settings = {"observerMasterPort": processes.free_port()}
-        begun = time.monotonic()
         it = Ensemble(os.path.join(os.environ["WORK"], f"masters{number}"), kinds, observers, settings)
-        try:
-            serve(it)
-            passed += 1
-            print(f"ok    {title} ({time.monotonic() - begun:.0f} s)", flush=True)
-        except Exception as error:
-            failed += 1
-            if not isinstance(error, Failed):
-                traceback.print_exc()
-            print(f"FAIL  {title}: {error}", flush=True)
-            for server in it:
-                lines = [line for line in server.log().splitlines() if "Processing " not in line]
-                print("\n        ".join([f"      the log of {server} ends with", *lines[-15:]]))
-        finally:
-            it.end()
-    print(f"{passed} passed, {failed} failed")
-    sys.exit(1 if failed or not passed else 0)
+        outcomes.append(trial(title, it, serve))
+    conclude(outcomes)
 
 
 if __name__ == "__main__":

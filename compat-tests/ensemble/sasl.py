@@ -10,14 +10,11 @@ import argparse
 import os
 import re
 import subprocess
-import sys
-import time
-import traceback
 
 import cluster as processes
 import trees
 from client import Session
-from cluster import PATIENCE, Cluster, Failed, eventually
+from cluster import PATIENCE, Cluster, Failed, conclude, eventually, trial
 
 MEMBER_PASSWORD, WRONG_PASSWORD, BOB_PASSWORD, SUPER_SASL_PASSWORD = "mEmbers", "wRong\\\"", "b o b", "aDmin"
 SECRETS = [MEMBER_PASSWORD, WRONG_PASSWORD.replace("\\", ""), BOB_PASSWORD, SUPER_SASL_PASSWORD]
@@ -242,32 +239,16 @@ def main():
     parser.add_argument("--only", choices=CHECKS, action="append")
     parser.add_argument("--first", action="store_true", help="only the first mix of each check")
     options = parser.parse_args()
-    passed = failed = 0
+    outcomes = []
     for name in options.only or CHECKS:
         check, settings, mixes = CHECKS[name]
         mixes = mixes[:1] if options.first else mixes
         for number, (kinds, observers) in enumerate(mixes):
             title = f"{name} {','.join(kinds)} {','.join(observers)}".strip()
             directory = os.path.join(os.environ["WORK"], f"{name}{number}")
-            begun = time.monotonic()
             it = Ensemble(directory, kinds, observers, settings)
-            try:
-                check(it)
-                silent(it)
-                passed += 1
-                print(f"ok    {title} ({time.monotonic() - begun:.0f} s)", flush=True)
-            except Exception as error:
-                failed += 1
-                if not isinstance(error, Failed):
-                    traceback.print_exc()
-                print(f"FAIL  {title}: {error}", flush=True)
-                for server in it:
-                    lines = [line for line in server.log().splitlines() if "Processing srvr" not in line]
-                    print("\n        ".join([f"      the log of {server} ends with", *lines[-15:]]))
-            finally:
-                it.end()
-    print(f"{passed} passed, {failed} failed")
-    sys.exit(1 if failed or not passed else 0)
+            outcomes.append(trial(title, it, check, silent))
+    conclude(outcomes)
 
 
 if __name__ == "__main__":

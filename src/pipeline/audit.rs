@@ -5,6 +5,7 @@
 //! Hashes of passwords are left out of ACLs, which the original writes down.
 
 use std::fmt::Write as _;
+use std::sync::OnceLock;
 
 use jute::Text;
 
@@ -34,15 +35,22 @@ pub(super) struct Record {
 
 /// What a server does of its own accord.
 pub fn of_server(operation: &str, outcome: Outcome) {
-    let user = process_user();
     write(&record(
-        &[("user", Some(&user)), ("operation", Some(operation))],
+        &[
+            ("user", Some(process_user())),
+            ("operation", Some(operation)),
+        ],
         outcome,
     ));
 }
 
-/// Who runs this process.
-fn process_user() -> String {
+/// Who runs this process. Looked up once: records are made under the tree's lock.
+fn process_user() -> &'static str {
+    static USER: OnceLock<String> = OnceLock::new();
+    USER.get_or_init(look_up_user)
+}
+
+fn look_up_user() -> String {
     // SAFETY: takes nothing and cannot fail.
     let uid = unsafe { libc::getuid() };
     let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
@@ -90,7 +98,7 @@ pub(super) fn session_ended(session: i64, paths: &[String], records: &mut Vec<Re
         record(
             &[
                 ("session", Some(&session)),
-                ("user", Some(&user)),
+                ("user", Some(user)),
                 ("operation", Some(operation)),
                 ("znode", Some(path)),
             ],

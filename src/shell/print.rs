@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::json::Json;
 use crate::proto::{Acl, Stat};
+use crate::timestamp;
 
 pub fn stat_lines(stat: &Stat) -> String {
     format!(
@@ -42,7 +43,7 @@ pub fn stat_json(stat: &Stat) -> Json {
 
 /// A point in time where the user is, as `Date.toString` has it.
 pub fn date(unix_ms: i64) -> String {
-    match local(unix_ms) {
+    match timestamp::local(unix_ms) {
         Some(tm) => {
             let mut text = [0u8; 64];
             // SAFETY: the buffer is as long as said, the format ends in NUL, and `tm` was filled by the C library.
@@ -57,36 +58,6 @@ pub fn date(unix_ms: i64) -> String {
             String::from_utf8_lossy(&text[..len]).into_owned()
         }
         None => crate::admin::java_text::Date { unix_ms }.to_string(),
-    }
-}
-
-/// `2026-11-21T10:00:00.123+0100`
-pub fn iso_date(unix_ms: i64) -> String {
-    let Some(tm) = local(unix_ms) else {
-        return unix_ms.to_string();
-    };
-    let offset = tm.tm_gmtoff / 60;
-    format!(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}{}{:02}{:02}",
-        i64::from(tm.tm_year) + 1900,
-        tm.tm_mon + 1,
-        tm.tm_mday,
-        tm.tm_hour,
-        tm.tm_min,
-        tm.tm_sec,
-        unix_ms.rem_euclid(1000),
-        if offset < 0 { '-' } else { '+' },
-        offset.abs() / 60,
-        offset.abs() % 60,
-    )
-}
-
-fn local(unix_ms: i64) -> Option<libc::tm> {
-    let seconds: libc::time_t = unix_ms.div_euclid(1000);
-    // SAFETY: all of the structure may be zero, and the C library fills it or says that it cannot.
-    unsafe {
-        let mut tm: libc::tm = std::mem::zeroed();
-        (!libc::localtime_r(&seconds, &mut tm).is_null()).then_some(tm)
     }
 }
 

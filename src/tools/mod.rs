@@ -19,7 +19,7 @@ use crate::server::ServerError;
 use crate::server::backup::{self, restore};
 use crate::server::history::{self, Change, Wanted};
 use crate::shell::json::Json;
-use crate::shell::print;
+use crate::timestamp;
 
 const FAILED: u8 = 1;
 const WRONG: u8 = 2;
@@ -252,7 +252,7 @@ fn tell(arguments: &LogArgs, properties: &SystemProperties) -> Result<(), Stoppe
 const FIELD_BYTES_MAX: usize = 1 << 30;
 
 fn line(header: &crate::proto::txn::TxnHeader, change: &Change, json: bool) -> String {
-    let time = print::iso_date(header.time);
+    let time = timestamp::iso_date(header.time);
     if json {
         return Json::Object(vec![
             ("time", time.into()),

@@ -234,21 +234,7 @@ impl ObserverMaster {
         let (zxid, end) = (Zxid(packet.zxid), self.told);
         let plan = plan_sync(zxid, ctx.disk.log(), end, ctx.config.history_sent_max);
         tracing::info!(link = link.0, %zxid, %end, ?plan, "an observer is brought up to date");
-        let after = match plan {
-            SyncPlan::Diff { after } => {
-                ctx.send(link, simple(PacketKind::DIFF, end));
-                after
-            }
-            SyncPlan::Trunc { to } => {
-                ctx.send(link, simple(PacketKind::TRUNC, to));
-                to
-            }
-            SyncPlan::Snap => {
-                let up_to = end.min(ctx.disk.durable());
-                ctx.out.push(Output::SendSnapshot { link, up_to });
-                up_to
-            }
-        };
+        let after = ctx.open_sync(link, plan, end, end.min(ctx.disk.durable()));
         let form = HistoryForm::Committed;
         let from_memory = self.send_from_log(link, after, end, form, ctx);
         for txn in self.recent.between(from_memory, end) {

@@ -12,6 +12,7 @@ use crate::proto::txn::{SetDataTxn, TxnHeader};
 
 use super::configs::Configs;
 use super::disk::Disk;
+use super::sync_plan::SyncPlan;
 use super::{Output, PeerConfig, Timestamp, Txn};
 
 /// What outlives a role, lent to it for a step.
@@ -26,6 +27,32 @@ pub(super) struct Ctx<'a> {
 impl Ctx<'_> {
     pub(super) fn send(&mut self, link: LinkId, packet: QuorumPacket) {
         self.out.push(Output::Send(link, packet));
+    }
+
+    /// Begins to bring a learner up to date: says how, and gives back what it has from then on. A snapshot is of all up
+    /// to `readable`, and what follows it up to `end`.
+    pub(super) fn open_sync(
+        &mut self,
+        link: LinkId,
+        plan: SyncPlan,
+        end: Zxid,
+        readable: Zxid,
+    ) -> Zxid {
+        match plan {
+            SyncPlan::Diff { after } => {
+                self.send(link, simple(PacketKind::DIFF, end));
+                after
+            }
+            SyncPlan::Trunc { to } => {
+                self.send(link, simple(PacketKind::TRUNC, to));
+                to
+            }
+            SyncPlan::Snap => {
+                let up_to = readable;
+                self.out.push(Output::SendSnapshot { link, up_to });
+                up_to
+            }
+        }
     }
 
     /// The configuration that a transaction proposes, which is seen from now on.

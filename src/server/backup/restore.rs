@@ -145,7 +145,7 @@ pub fn verify(dir: &Path) -> Result<Vec<String>, ServerError> {
             "any zxid from {} to {} (tree of {})",
             Zxid(base.zxid),
             Zxid(reached),
-            crate::shell::print::iso_date(base.taken_ms),
+            crate::timestamp::iso_date(base.taken_ms),
         ));
     }
     Ok(lines)

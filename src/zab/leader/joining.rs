@@ -140,23 +140,7 @@ impl Leader {
         let (readable, end) = (self.readable(ctx), self.proposals.committed());
         let plan = plan_sync(zxid, ctx.disk.log(), end, ctx.config.history_sent_max);
         tracing::info!(link = link.0, %zxid, %end, ?plan, "a learner is brought up to date");
-        let after = match plan {
-            SyncPlan::Diff { after } => {
-                ctx.send(link, simple(PacketKind::DIFF, end));
-                after
-            }
-            SyncPlan::Trunc { to } => {
-                ctx.send(link, simple(PacketKind::TRUNC, to));
-                to
-            }
-            SyncPlan::Snap => {
-                ctx.out.push(Output::SendSnapshot {
-                    link,
-                    up_to: readable,
-                });
-                readable
-            }
-        };
+        let after = ctx.open_sync(link, plan, end, readable);
         if after < readable {
             let first = ctx.disk.log().successor(after);
             let skipped = first.filter(|_| makes(Mistake::DiffSkipsOne));
