@@ -6,6 +6,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod ids;
+pub mod json;
 pub mod logging;
 pub mod membership;
 pub mod net;

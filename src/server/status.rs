@@ -15,12 +15,12 @@ use crate::admin::four_letter::{
     Whitelist, Word,
 };
 use crate::admin::java_text::average;
-use crate::admin::json::Object;
 use crate::admin::metrics::{Metrics, Sink};
 use crate::admin::process;
 use crate::admin::stats::Sizes;
 use crate::config::ConfigSource;
 use crate::ids::ConnId;
+use crate::json::Object;
 use crate::net::{Heard, Words};
 use crate::pipeline::Pipeline;
 use crate::pipeline::client::Client;

@@ -6,7 +6,6 @@
 pub mod arguments;
 mod commands;
 mod editor;
-pub mod json;
 mod options;
 pub mod print;
 mod printer;
@@ -17,9 +16,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crate::json::Json;
 use arguments::Arguments;
 use commands::Command;
-use json::Json;
 use printer::{Printer, complain};
 
 use crate::client::connect_string::ConnectString;
@@ -277,7 +276,7 @@ impl Shell {
             error.push(("name", code.to_string().into()));
             error.push(("path", path.clone().into()));
         }
-        complain(&Json::Object(vec![("error", Json::Object(error))]).to_string());
+        complain(&Json::object(vec![("error", Json::object(error))]).to_string());
     }
 
     /// `None`: a command that ran others, whose exit code stays.

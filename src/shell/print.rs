@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::json::Json;
+use crate::json::Json;
 use crate::proto::{Acl, Stat};
 use crate::timestamp;
 
@@ -26,7 +26,7 @@ pub fn stat_lines(stat: &Stat) -> String {
 
 pub fn stat_json(stat: &Stat) -> Json {
     let hex = |number: i64| Json::Text(format!("0x{number:x}"));
-    Json::Object(vec![
+    Json::object(vec![
         ("czxid", hex(stat.czxid)),
         ("mzxid", hex(stat.mzxid)),
         ("pzxid", hex(stat.pzxid)),

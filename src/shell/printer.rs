@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
-use super::json::Json;
 use crate::client::Event;
+use crate::json::Json;
 use crate::proto::{EventType, KeeperState};
 
 /// As of a process that a closed pipe ends.
@@ -107,7 +107,7 @@ fn event_text(event: &Event) -> String {
 }
 
 fn event_json(event: &Event) -> Json {
-    Json::Object(vec![
+    Json::object(vec![
         ("event", kind_name(event.kind).into()),
         ("path", event.path.clone().into()),
         ("zxid", format!("0x{:x}", event.zxid).into()),

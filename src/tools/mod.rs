@@ -15,10 +15,10 @@ use clap::{Args, Subcommand};
 use crate::client::tls::Properties;
 use crate::config::{Config, Invalid, SystemProperties};
 use crate::ids::Zxid;
+use crate::json::Json;
 use crate::server::ServerError;
 use crate::server::backup::{self, restore};
 use crate::server::history::{self, Change, Wanted};
-use crate::shell::json::Json;
 use crate::timestamp;
 
 const FAILED: u8 = 1;
@@ -254,7 +254,7 @@ const FIELD_BYTES_MAX: usize = 1 << 30;
 fn line(header: &crate::proto::txn::TxnHeader, change: &Change, json: bool) -> String {
     let time = timestamp::iso_date(header.time);
     if json {
-        return Json::Object(vec![
+        return Json::object(vec![
             ("time", time.into()),
             ("zxid", format!("0x{:x}", header.zxid).into()),
             ("session", format!("0x{:x}", header.client_id).into()),

@@ -7,8 +7,8 @@ use super::{FAILED, Stopped, WRONG};
 use crate::client::connect_string::ConnectString;
 use crate::client::tls::{ClientTls, Properties};
 use crate::config::{Config, SystemProperties};
+use crate::json::Json;
 use crate::server::backup;
-use crate::shell::json::Json;
 
 pub(super) fn run(
     server: &str,
@@ -66,7 +66,7 @@ pub(super) fn run(
         let value = answer.lines().find_map(|line| line.strip_prefix(name));
         Json::from(value.map(|value| value.trim().to_owned()))
     };
-    let line = Json::Object(vec![
+    let line = Json::object(vec![
         ("server", format!("{host}:{port}").into()),
         ("mode", value("Mode:")),
         ("version", value("Zookeeper version:")),

@@ -12,7 +12,7 @@ pub use view::{AdminSource, LeaderView, LearnerView, SnapshotView, VoterView, Za
 
 use std::collections::HashMap;
 
-use super::json::{Json, Object};
+use crate::json::{Json, Object};
 
 /// Arguments by name; of one that comes twice the first counts.
 pub type Arguments = HashMap<String, String>;

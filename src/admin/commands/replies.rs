@@ -9,11 +9,11 @@ use crate::admin::four_letter::{
     self, ConnectionSession, ConnectionView, ExpiryBucket, GlobalSessions, ServerState, WatchLine,
 };
 use crate::admin::java_text::Address;
-use crate::admin::json::{Json, Object};
 use crate::admin::metrics::Value;
 use crate::admin::stats::Sizes;
 use crate::admin::{process, version};
 use crate::ids::Zxid;
+use crate::json::{Json, Object};
 
 /// Lists of watches end here: a server may hold millions, and anyone may ask.
 const WATCHES_MAX: usize = 500_000;
@@ -196,8 +196,8 @@ pub(super) fn monitor(source: &dyn AdminSource, _: &Arguments, out: &mut Object)
         out.put("peer_state", peer_state);
     }
     let mut sink = |name: &str, value: Value| match value {
-        Value::Int(value) => out.put(name, value),
-        Value::Float(value) => out.put(name, value),
+        Value::Int(value) => out.put(name.to_owned(), value),
+        Value::Float(value) => out.put(name.to_owned(), value),
     };
     four_letter::gauges(source, &mut sink);
     source.metrics().dump(&mut sink);

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::admin::json;
 
 #[test]
 fn every_name_is_a_command_s_and_only_one_s() {
@@ -20,12 +21,12 @@ fn every_name_is_a_command_s_and_only_one_s() {
 #[test]
 fn an_error_of_the_command_s_own_stays_in_its_place() {
     let own = Object::default().with("error", "why");
-    let text = finished(own, "leader", None).print();
+    let text = json::print(&finished(own, "leader", None));
     assert_eq!(
         text,
         "{\n  \"error\" : \"why\",\n  \"command\" : \"leader\"\n}"
     );
-    let bare = bare("x", None).print();
+    let bare = json::print(&bare("x", None));
     assert_eq!(bare, "{\n  \"command\" : \"x\",\n  \"error\" : null\n}");
 }
 

@@ -13,10 +13,11 @@ use super::auth;
 use super::{HTML, JSON};
 use crate::admin::commands::AdminSource;
 use crate::admin::four_letter::{ServerState, StatusSource};
-use crate::admin::json::{Json, Object};
+use crate::admin::json;
 use crate::admin::version;
 use crate::auth::{Id, perm};
 use crate::ids::Zxid;
+use crate::json::{Json, Object};
 use crate::net::http::{Request, Response};
 use crate::proto::txn::TxnHeader;
 use crate::server::status::Status;
@@ -62,7 +63,7 @@ pub(super) async fn answer(
     if !is_meant(request) {
         let why =
             "ask by an address or as localhost: another name may be that of a page from elsewhere";
-        return Some(Response::new(403, JSON, error(why).print()));
+        return Some(Response::new(403, JSON, json::print(&error(why))));
     }
     let providers = &status.pipeline.rules().providers;
     let ids = match request.head.header("authorization") {
@@ -71,7 +72,7 @@ pub(super) async fn answer(
             Ok(ids) => ids,
             Err(denied) => {
                 let error = Object::default().with("error", denied.text());
-                return Some(Response::new(denied.status(), JSON, error.print()));
+                return Some(Response::new(denied.status(), JSON, json::print(&error)));
             }
         },
     };
@@ -80,7 +81,7 @@ pub(super) async fn answer(
         ids,
         arguments: request.head.arguments.clone(),
     };
-    let text = tokio::task::spawn_blocking(move || ask(&asked).print()).await;
+    let text = tokio::task::spawn_blocking(move || json::print(&ask(&asked))).await;
     Some(match text {
         Ok(text) => Response::new(200, JSON, text),
         Err(_) => Response::of_status(500),

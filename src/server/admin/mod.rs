@@ -15,8 +15,9 @@ use super::status::Status;
 use super::{ServerError, resolve};
 use crate::admin::commands::{self, Action, Command};
 use crate::admin::four_letter::{ServerState, StatusSource};
-use crate::admin::json::Object;
+use crate::admin::json;
 use crate::config::{Admin, Config};
+use crate::json::Object;
 use crate::net::http::{Answering, Body, HttpPort, Request, Response, Site, Transport};
 use crate::tls::context::Context;
 use auth::Denied;
@@ -165,7 +166,7 @@ impl AdminServer {
     async fn reply(&self, command: &'static Command, reply: Reply, request: &Request) -> Response {
         let (status, arguments) = (self.status.clone(), request.head.arguments.clone());
         // Some take locks, and some look at many files.
-        let run = move || commands::run(command, reply, &arguments, &*status).print();
+        let run = move || json::print(&commands::run(command, reply, &arguments, &*status));
         match tokio::task::spawn_blocking(run).await {
             Ok(text) => Response::new(200, JSON, text),
             Err(_) => Response::of_status(500),
@@ -255,7 +256,7 @@ impl AdminServer {
 type Reply = fn(&dyn commands::AdminSource, &commands::Arguments, &mut Object);
 
 fn json(status: u16, members: &Object) -> Response {
-    Response::new(status, JSON, members.print())
+    Response::new(status, JSON, json::print(members))
 }
 
 fn not_allowed(methods: &str) -> Response {

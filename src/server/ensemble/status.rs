@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use super::Member;
 use crate::admin::commands::{LeaderView, LearnerView, VoterView, ZabView};
 use crate::admin::four_letter::{EnsembleView, ServerState};
-use crate::admin::json::Object;
 use crate::admin::metrics::{Sink, Value};
 use crate::ids::{ServerId, Zxid};
+use crate::json::Object;
 use crate::membership::{HostText, PeerAddress, Role, ServerLine};
 use crate::zab::{LearnerStatus, Status};
 

@@ -1,9 +1,9 @@
 //! Who may: access lists, proofs of identity.
 
 use super::{Call, nodes};
+use crate::json::Json;
 use crate::proto::Acl;
 use crate::shell::Failed;
-use crate::shell::json::Json;
 use crate::shell::print;
 
 pub(super) fn get(call: &Call<'_>) -> Result<Json, Failed> {
@@ -19,7 +19,7 @@ pub(super) fn get(call: &Call<'_>) -> Result<Json, Failed> {
     if call.given.has("s") {
         call.out.line(print::stat_lines(&stat));
     }
-    Ok(Json::Object(vec![
+    Ok(Json::object(vec![
         ("path", call.path().into()),
         ("acl", acl.iter().map(entry_json).collect::<Vec<_>>().into()),
         ("stat", print::stat_json(&stat)),
@@ -27,7 +27,7 @@ pub(super) fn get(call: &Call<'_>) -> Result<Json, Failed> {
 }
 
 fn entry_json(entry: &Acl<'_>) -> Json {
-    Json::Object(vec![
+    Json::object(vec![
         ("scheme", entry.id.scheme.or_empty().into()),
         ("id", entry.id.id.or_empty().into()),
         ("perms", print::permissions(entry.perms).into()),
@@ -47,13 +47,13 @@ pub(super) fn set(call: &Call<'_>) -> Result<Json, Failed> {
             }
             Ok(())
         })?;
-        return Ok(Json::Object(vec![("failed", failed.into())]));
+        return Ok(Json::object(vec![("failed", failed.into())]));
     }
     let stat = call.client.set_acl(call.path(), &acl, version)?;
     if call.given.has("s") {
         call.out.line(print::stat_lines(&stat));
     }
-    Ok(Json::Object(vec![
+    Ok(Json::object(vec![
         ("path", call.path().into()),
         ("stat", print::stat_json(&stat)),
     ]))
@@ -72,8 +72,8 @@ pub(super) fn who_am_i(call: &Call<'_>) -> Result<Json, Failed> {
         call.out.line(format!("{scheme}: {user}"));
     }
     let one = |(scheme, user): (String, String)| {
-        Json::Object(vec![("scheme", scheme.into()), ("user", user.into())])
+        Json::object(vec![("scheme", scheme.into()), ("user", user.into())])
     };
     let list: Vec<Json> = identities.into_iter().map(one).collect();
-    Ok(Json::Object(vec![("identities", list.into())]))
+    Ok(Json::object(vec![("identities", list.into())]))
 }

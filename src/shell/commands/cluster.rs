@@ -1,8 +1,8 @@
 //! The ensemble: who is a member, and this program.
 
 use super::Call;
+use crate::json::Json;
 use crate::shell::Failed;
-use crate::shell::json::Json;
 use crate::shell::print;
 
 pub(super) const RECONFIG_SYNTAX: &str = "[-s] [-v version] [[-file path] | [-members \
@@ -15,7 +15,7 @@ pub(super) fn version(call: &Call<'_>) -> Result<Json, Failed> {
     }
     let version = crate::admin::version::FULL;
     call.out.line(format!("ZooKeeper CLI version: {version}"));
-    Ok(Json::Object(vec![("version", version.into())]))
+    Ok(Json::object(vec![("version", version.into())]))
 }
 
 pub(super) fn config(call: &Call<'_>) -> Result<Json, Failed> {
@@ -30,7 +30,7 @@ pub(super) fn config(call: &Call<'_>) -> Result<Json, Failed> {
     if call.given.has("s") {
         call.out.line(print::stat_lines(&stat));
     }
-    Ok(Json::Object(vec![
+    Ok(Json::object(vec![
         ("config", shown.into()),
         ("stat", print::stat_json(&stat)),
     ]))
@@ -101,7 +101,7 @@ pub(super) fn reconfig(call: &Call<'_>) -> Result<Json, Failed> {
     if given.has("s") {
         call.out.line(print::stat_lines(&stat));
     }
-    Ok(Json::Object(vec![
+    Ok(Json::object(vec![
         ("config", config.into()),
         ("stat", print::stat_json(&stat)),
     ]))

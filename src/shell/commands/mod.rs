@@ -7,10 +7,10 @@ mod quota;
 mod watching;
 
 use super::Failed;
-use super::json::Json;
 use super::options::{self, Parsed, Spec, flag, value};
 use super::printer::Printer;
 use crate::client::Client;
+use crate::json::Json;
 
 type Run = fn(&Call<'_>) -> Result<Json, Failed>;
 

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 
 use super::Call;
 use crate::client::{CallError, Client, CreateKind, Failure, path};
+use crate::json::Json;
 use crate::proto::{Acl, ErrorCode, Id};
 use crate::shell::Failed;
-use crate::shell::json::Json;
 use crate::shell::print;
 
 pub(super) const GET_SYNTAX: &str = "[-s] [-w] [-b] [-x] path";
@@ -86,7 +86,7 @@ pub(super) fn create(call: &Call<'_>) -> Result<Json, Failed> {
         }
     })?;
     call.out.aside(format!("Created {}", created.path));
-    Ok(Json::Object(vec![("created", created.path.into())]))
+    Ok(Json::object(vec![("created", created.path.into())]))
 }
 
 pub(super) fn delete(call: &Call<'_>) -> Result<Json, Failed> {
@@ -95,7 +95,7 @@ pub(super) fn delete(call: &Call<'_>) -> Result<Json, Failed> {
 }
 
 fn deleted(count: usize) -> Json {
-    Json::Object(vec![("deleted", (count as i64).into())])
+    Json::object(vec![("deleted", (count as i64).into())])
 }
 
 pub(super) fn delete_all(call: &Call<'_>) -> Result<Json, Failed> {
@@ -202,7 +202,7 @@ pub(super) fn get(call: &Call<'_>) -> Result<Json, Failed> {
         call.out.line(print::stat_lines(&stat));
     }
     json.push(("stat", print::stat_json(&stat)));
-    Ok(Json::Object(json))
+    Ok(Json::object(json))
 }
 
 pub(super) fn set(call: &Call<'_>) -> Result<Json, Failed> {
@@ -218,7 +218,7 @@ pub(super) fn set(call: &Call<'_>) -> Result<Json, Failed> {
     if call.given.has("s") {
         call.out.line(print::stat_lines(&stat));
     }
-    Ok(Json::Object(vec![
+    Ok(Json::object(vec![
         ("path", call.path().into()),
         ("stat", print::stat_json(&stat)),
     ]))
@@ -240,7 +240,7 @@ pub(super) fn list(call: &Call<'_>) -> Result<Json, Failed> {
             }
             Ok(())
         })?;
-        return Ok(Json::Object(vec![("paths", Json::List(paths))]));
+        return Ok(Json::object(vec![("paths", Json::List(paths))]));
     }
     let (mut children, stat) = call.client.get_children(path, watch)?;
     children.sort_by(|a, b| a.encode_utf16().cmp(b.encode_utf16()));
@@ -250,7 +250,7 @@ pub(super) fn list(call: &Call<'_>) -> Result<Json, Failed> {
         call.out.line(print::stat_lines(&stat));
         json.push(("stat", print::stat_json(&stat)));
     }
-    Ok(Json::Object(json))
+    Ok(Json::object(json))
 }
 
 pub(super) fn stat(call: &Call<'_>) -> Result<Json, Failed> {
@@ -263,7 +263,7 @@ pub(super) fn stat(call: &Call<'_>) -> Result<Json, Failed> {
         })
     })?;
     call.out.line(print::stat_lines(&stat));
-    Ok(Json::Object(vec![
+    Ok(Json::object(vec![
         ("path", path.into()),
         ("stat", print::stat_json(&stat)),
     ]))
@@ -273,7 +273,7 @@ pub(super) fn sync(call: &Call<'_>) -> Result<Json, Failed> {
     match call.client.sync(call.path()) {
         Ok(()) => {
             call.out.line("Sync is OK");
-            Ok(Json::Object(vec![("synced", call.path().into())]))
+            Ok(Json::object(vec![("synced", call.path().into())]))
         }
         Err(CallError::Server(Failure { code, .. })) if !call.out.is_json => {
             call.out.line(format!("Sync has failed. rc={}", code.0));
@@ -287,13 +287,13 @@ pub(super) fn ephemerals(call: &Call<'_>) -> Result<Json, Failed> {
     let prefix = call.given.argument(0).unwrap_or("/");
     let paths = call.client.get_ephemerals(prefix)?;
     call.out.line(format!("[{}]", paths.join(", ")));
-    Ok(Json::Object(vec![("ephemerals", paths.into())]))
+    Ok(Json::object(vec![("ephemerals", paths.into())]))
 }
 
 pub(super) fn count(call: &Call<'_>) -> Result<Json, Failed> {
     let count = call.client.get_all_children_number(call.path())?;
     call.out.line(count.to_string());
-    Ok(Json::Object(vec![
+    Ok(Json::object(vec![
         ("path", call.path().into()),
         ("count", count.into()),
     ]))

@@ -6,9 +6,9 @@ use std::fmt;
 
 use super::{Call, nodes};
 use crate::client::{CallError, Client, CreateKind, Failure, path};
+use crate::json::Json;
 use crate::proto::ErrorCode;
 use crate::shell::Failed;
-use crate::shell::json::Json;
 use crate::tree::quota::{LIMITS_NODE, QUOTA_ROOT, STATS_NODE, limits_path, stats_path};
 
 const COUNT: &str = "count";
@@ -56,7 +56,7 @@ impl Track {
 
     fn json(&self) -> Json {
         let names = [COUNT, BYTES, COUNT_HARD, BYTES_HARD];
-        Json::Object(names.map(|name| (name, self.get(name).into())).to_vec())
+        Json::object(names.map(|name| (name, self.get(name).into())).to_vec())
     }
 }
 
@@ -246,7 +246,7 @@ pub(super) fn list(call: &Call<'_>) -> Result<Json, Failed> {
     };
     call.out.line(format!("Output quota for {path} {limits}"));
     call.out.line(format!("Output stat for {path} {stats}"));
-    Ok(Json::Object(vec![
+    Ok(Json::object(vec![
         ("path", path.into()),
         ("limits", limits.json()),
         ("stats", stats.json()),

@@ -2,8 +2,8 @@
 
 use super::Call;
 use crate::client::{Removed, WatchKind};
+use crate::json::Json;
 use crate::shell::Failed;
-use crate::shell::json::Json;
 
 pub(super) const ADD_SYNTAX: &str = "[-m mode] path # optional mode is one of [PERSISTENT, PERSISTENT_RECURSIVE] - \
                                      default is PERSISTENT_RECURSIVE";
