@@ -166,6 +166,7 @@ impl Connection {
             let Ok(n @ 1..) = ready!(self.socket.poll_read(cx, scratch)) else {
                 return Poll::Ready(std::ops::ControlFlow::Break(()));
             };
+            super::loops::worked();
             let input = &scratch[..n];
             if self.unread.is_empty() {
                 self.handle(input);
