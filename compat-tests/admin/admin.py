@@ -1,9 +1,8 @@
-"""The AdminServer against Java's: admin.py DIR FUZZ_SECONDS [TEST ...]. Each test is a function that may fail."""
+"""The AdminServer against Java's: admin.py DIR [TEST ...]. Each test is a function that may fail."""
 
 import http.client
 import json
 import os
-import random
 import re
 import socket
 import ssl
@@ -13,9 +12,11 @@ import sys
 import time
 import traceback
 
-from servers import GIVE_UP_S, HERE, Server, client, free_ports, trusting
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "lib"))
+from servers import GIVE_UP_S, Server, client, free_ports, trusting  # noqa: E402
 
-DIR, FUZZ_SECONDS, ONLY = sys.argv[1], float(sys.argv[2]), sys.argv[3:]
+DIR, ONLY = sys.argv[1], sys.argv[2:]
 SET_ACL = 7
 # A session that outlives the tests.
 LONG_MS = 3_600_000
@@ -578,57 +579,7 @@ def metrics_have_the_names_of_dashboards_and_of_java(java, fk):
         assert "Cannot boot MetricsProvider" in taken.log()
 
 
-# -- rubbish --
-
-
-@test
-def rubbish_for_a_while(java, fk):
-    seed = int(time.time())
-    print(f"rubbish with the seed {seed}")
-    rng = random.Random(seed)
-    good = [
-        b"GET /commands/mntr HTTP/1.1\r\nHost: h\r\n\r\n",
-        b"GET /commands/set_trace_mask?traceMask=306 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
-        b"POST /commands/restore HTTP/1.1\r\nHost: h\r\nAuthorization: digest a:b\r\nContent-Length: 5\r\n\r\nZKSN\0",
-        b"POST /commands/restore HTTP/1.1\r\nHost: h\r\nAuthorization: ip\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nZKSN\r\n0\r\n\r\n",
-        b"GET /commands/snapshot HTTP/1.0\r\nAuthorization: x509\r\n\r\n",
-        b"\x16\x03\x01\x00\x05hello",
-    ]
-    before = fk.memory_kib()
-    end, sent = time.monotonic() + FUZZ_SECONDS, 0
-    while time.monotonic() < end:
-        data = bytearray(rng.choice(good))
-        for _ in range(rng.randrange(6)):
-            at = rng.randrange(len(data) + 1)
-            match rng.randrange(5):
-                case 0 if data:
-                    data[at % len(data)] = rng.randrange(256)
-                case 1:
-                    data[at:at] = rng.randbytes(rng.randrange(20))
-                case 2:
-                    del data[at : at + rng.randrange(20)]
-                case 3:
-                    data[at:at] = rng.choice([b"\r\n", b"\0", b"%", b": ", b"99999999999999999999", b"Content-Length: 7\r\n", b"A" * 9000])
-                case _:
-                    data += rng.choice(good)
-        try:
-            with socket.create_connection(("127.0.0.1", fk.admin), GIVE_UP_S) as sock:
-                sock.sendall(data)
-                if rng.random() < 0.8:
-                    sock.shutdown(socket.SHUT_WR)
-                    sock.settimeout(5)
-                    while sock.recv(65536):
-                        pass
-        except OSError:
-            pass
-        sent += 1
-    assert sent > 100, sent
-    assert fk.process.poll() is None, fk.log()[-2000:]
-    assert "panicked" not in fk.log(), fk.log()[-3000:]
-    assert fk.command("ruok")["error"] is None
-    grown = fk.memory_kib() - before
-    assert grown < 64 << 10, f"{grown} KiB more after {sent} connections"
-    print(f"{sent} connections, {grown} KiB more memory")
+# -- who says nothing; rubbish is the suite `security`'s --
 
 
 @test

@@ -8,5 +8,5 @@ SERVER=ferrokeeper
 check_server
 make_work
 CLASSPATH_JAVA=$(java_classpath "$ZK_VERSION")
-export FERROKEEPER CLASSPATH_JAVA WORK="$work" PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$here/../crash"
+export FERROKEEPER CLASSPATH_JAVA WORK="$work" PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$here/../lib"
 python3 -W ignore "$here/backup.py" "$@"

@@ -6,4 +6,4 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 check_server
 make_work
 export SERVER FERROKEEPER ZK_VERSION COMPAT_CACHE SERVER_COMMAND="$compat_root/lib/server" WORK="$work" TICK_TIME=200
-PYTHONDONTWRITEBYTECODE=1 python3 "$here/crash.py" "$@"
+PYTHONPATH="$here/../lib" PYTHONDONTWRITEBYTECODE=1 python3 "$here/crash.py" "$@"

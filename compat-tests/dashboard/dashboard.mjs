@@ -81,6 +81,31 @@ const tests = {
       await page.waitForFunction(() => document.querySelector("#node pre")?.textContent === "nobody may see this");
       assert.match(await text("#node"), /digest:root:…:cdrwa/);
     },
+    async "data and lists are changed by who may"() {
+      await page.locator("#crumbs").getByRole("button", { name: "/", exact: true }).click();
+      await page.getByRole("button", { name: "edited", exact: true }).click();
+      await page.waitForFunction(() => document.querySelector("#node pre")?.textContent === "before");
+      await page.locator("#edit-data").fill("after\n<b>it</b>");
+      await page.getByRole("button", { name: "Save data" }).click();
+      await page.waitForFunction(() => document.querySelector("#node pre")?.textContent === "after\n<b>it</b>");
+      await page.waitForFunction(() => document.querySelector("#note-data")?.textContent === "saved");
+      // Somebody else was quicker.
+      const late = await page.evaluate(() => ask("data", { path: "/edited", version: 0 }, "late").then(() => "taken", (e) => e.message));
+      assert.match(late, /BAD_VERSION/);
+      const refusals = problems.splice(0);
+      assert.ok(refusals.every((text) => text.includes("409")), refusals.join());
+      await shot("edit");
+      await page.locator("#edit-acl").fill("world:anyone:r");
+      await page.getByRole("button", { name: "Save acl" }).click();
+      await page.waitForFunction(() => document.querySelector("#node")?.textContent.includes("world:anyone:r") && !document.querySelector("#edit-acl"));
+      assert.equal(await page.locator("#edit-data").count(), 0);
+    },
+    async "the paths that are asked for most are listed"() {
+      await tab("Hot paths");
+      await page.waitForFunction(() => Number(document.querySelector("#hot tbody tr td:nth-child(3)")?.textContent) > 10);
+      assert.match(await text("#hot tbody tr:first-child"), /^\/app\/config\s/);
+      await shot("hot");
+    },
     async "recent transactions are listed"() {
       await tab("Transactions");
       await page.waitForFunction(() => document.querySelectorAll("#transactions tbody tr").length > 20);
@@ -89,11 +114,11 @@ const tests = {
     },
     async "it fits a phone"() {
       await page.setViewportSize(phone);
-      for (const name of ["Overview", "Sessions", "Tree", "Transactions"]) {
+      for (const name of ["Overview", "Sessions", "Tree", "Hot paths", "Transactions"]) {
         await tab(name);
         await page.waitForTimeout(300);
         assert.ok((await overflow()) <= 0, `${name} is ${await overflow()} pixels too wide`);
-        await shot(`phone-${name.toLowerCase()}`);
+        await shot(`phone-${name.toLowerCase().replace(" ", "-")}`);
       }
       await page.setViewportSize({ width: 1200, height: 900 });
     },
@@ -111,6 +136,10 @@ const tests = {
       assert.equal(await text("#state"), "leader");
       assert.match(await text("#ensemble-note"), new RegExp(`leading - broadcast; server ${number} leads`));
       assert.equal((await text("#ensemble tbody")).match(/in step/g).length, 2);
+      // Nothing is written: all members are where the leader is.
+      await page.waitForFunction(() => [...document.querySelectorAll("#ensemble tbody tr td:nth-child(5)")].every((cell) => cell.textContent === "0"));
+      const at = await page.locator("#ensemble tbody tr td:nth-child(4)").allInnerTexts();
+      assert.ok(at.every((zxid) => /^0x[0-9a-f]+$/.test(zxid) && zxid === at[0]), at.join());
       await page.waitForFunction(() => document.querySelectorAll("#charts polyline").length === 6);
       await shot("overview");
     },

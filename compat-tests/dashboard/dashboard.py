@@ -8,7 +8,7 @@ import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "admin"))
+sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 from servers import GIVE_UP_S, Server, client, free_ports  # noqa: E402
 
 DIR, SCREENSHOTS = sys.argv[1:3]
@@ -24,6 +24,7 @@ def fill(server):
     session.ensure("/app/<b>tags", b"<script>document.title='broken'</script>")
     session.ensure("/binary", bytes(range(256)))
     session.ensure("/secret", b"nobody may see this")
+    session.ensure("/edited", b"before")
     session.ensure("/many")
     for at in range(MANY):
         session.ensure(f"/many/child-{at:05d}", b"x")
@@ -53,8 +54,8 @@ def browse(*arguments):
 
 def main():
     stop = threading.Event()
-    long = f"maxSessionTimeout={LONG_MS}"
-    with Server("ferrokeeper", os.path.join(DIR, "alone"), long) as server:
+    longer = (f"maxSessionTimeout={LONG_MS}", "admin.dashboard.edit=true")
+    with Server("ferrokeeper", os.path.join(DIR, "alone"), *longer) as server:
         session = fill(server)
         loading = threading.Thread(target=load, args=(server, stop))
         loading.start()

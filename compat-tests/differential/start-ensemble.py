@@ -8,7 +8,7 @@ import os
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [os.path.join(HERE, "..", suite) for suite in ("ensemble", "crash")]
+sys.path[:0] = [os.path.join(HERE, "..", suite) for suite in ("ensemble", "lib")]
 from cluster import Cluster  # noqa: E402
 
 

@@ -16,7 +16,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 command -v java > /dev/null || die "needs a java command"
 ensemble_classpaths
 make_work
-export WORK="$work" PYTHONPATH="$here/../crash"
+export WORK="$work" PYTHONPATH="$here/../lib"
 program=scenarios.py
 if [ "${1:-}" = failover ]; then program=failover.py; shift
 elif [ "${1:-}" = sessions ]; then program=sessions.py; shift

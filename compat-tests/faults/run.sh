@@ -23,7 +23,7 @@ fi
 make_work
 FAULT_DISK_LIBRARY="$work/disk.so"
 gcc -O2 -shared -fPIC -o "$FAULT_DISK_LIBRARY" "$here/disk.c" -ldl
-export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$here/../crash:$here/../ensemble:$here"
+export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$here/../lib:$here/../ensemble:$here"
 python3 -m unittest discover -q -s "$here/tests"
 if [ $# -eq 0 ]; then
   # Java servers beside ours are for runs by hand: one whose fsync fails now and then keeps a current epoch above its

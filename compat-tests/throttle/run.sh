@@ -4,7 +4,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/../lib/env.sh"
 make_work
-export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$here/../crash"
+export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$here/../lib"
 
 # suite NAME [zoo.cfg line ...]: runs the tests of that name in throttle.py against a server of its own.
 suite() {

@@ -17,7 +17,7 @@ if ! python3 -c 'import kazoo' 2> /dev/null; then
 fi
 make_work
 export CLASSPATH_JAVA_3_9 SERVER FERROKEEPER WORK="$work" PYTHONDONTWRITEBYTECODE=1
-export PYTHONPATH="$here/../ensemble:$here/../crash"
+export PYTHONPATH="$here/../ensemble:$here/../lib"
 LIST_PORT=$(free_port)
 export LIST_PORT
 "$here/stores.sh" "$work/stores" "$LIST_PORT"

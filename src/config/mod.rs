@@ -332,6 +332,8 @@ pub struct Admin {
     pub tls: Option<Tls>,
     pub snapshot_enabled: bool,
     pub restore_enabled: bool,
+    /// The dashboard changes nodes for who may.
+    pub dashboard_edits: bool,
     /// One snapshot and one restore in so long.
     pub rate_interval_ms: u32,
     /// Who asks for a proxy is where the proxy says.

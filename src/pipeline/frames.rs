@@ -128,6 +128,7 @@ impl Pipeline {
         let mut frames = 0;
         let mut touched = false;
         let mut stalled = false;
+        let is_watched = self.hot_paths.is_watched();
         while state.takes_requests() && !state.is_full() && state.phase != Phase::Connecting {
             let bytes_max = self.settings.frame_bytes_max;
             let (frame, after) = match jute::frame::split(rest, bytes_max) {
@@ -173,6 +174,9 @@ impl Pipeline {
                 }
                 self.sessions.touch(session, self.now_ms());
                 self.touched(session);
+            }
+            if is_watched {
+                self.hot_paths.note(frame, batch.now);
             }
             self.request(client, state, batch, frame);
         }

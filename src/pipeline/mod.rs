@@ -13,6 +13,7 @@ pub mod connection_throttle;
 mod finalize;
 mod frames;
 mod handshake;
+pub mod hot_paths;
 mod housekeeping;
 mod identity;
 mod learner;
@@ -52,6 +53,7 @@ use client::{Client, Sink};
 use commit::Durable;
 use connection_throttle::{ConnectionThrottle, ConnectionThrottleSettings};
 pub use frames::Received;
+use hot_paths::HotPaths;
 pub use learner::Forward;
 use learner::Learning;
 use member::Member;
@@ -122,6 +124,7 @@ pub struct Pipeline {
     durable: Durable,
     checkpoints: checkpoint::Checkpoints,
     pub stats: Stats,
+    pub hot_paths: HotPaths,
     epoch: Instant,
     role: CurrentRole,
     /// The way to the leader, of a member of an ensemble.
@@ -165,9 +168,18 @@ impl Pipeline {
         sink: Box<dyn Sink>,
         outbox: Arc<Outbox>,
     ) -> Arc<Client> {
-        let ids: Arc<[Id]> = std::iter::once(Providers::initial_id(remote.ip()))
-            .chain(proved)
-            .collect();
+        let ids = std::iter::once(Providers::initial_id(remote.ip())).chain(proved);
+        self.connect_as(remote, ids.collect(), sink, outbox)
+    }
+
+    /// With these identities and no others.
+    pub fn connect_as(
+        &self,
+        remote: std::net::SocketAddr,
+        ids: Arc<[Id]>,
+        sink: Box<dyn Sink>,
+        outbox: Arc<Outbox>,
+    ) -> Arc<Client> {
         let mut watchers = self.watchers.lock();
         let id = watchers.new_id();
         let client = Arc::new(Client::new(id, remote, wall_ms(), ids, sink, outbox));

@@ -146,6 +146,7 @@ impl Pipeline {
             durable: Default::default(),
             checkpoints,
             stats: Stats::default(),
+            hot_paths: Default::default(),
             epoch: Instant::now(),
             role: CurrentRole::new(Role::Alone),
             upstream: OnceLock::new(),

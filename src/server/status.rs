@@ -140,6 +140,12 @@ impl Status {
         member.map_or(Vec::new(), |member| member.member_objects())
     }
 
+    /// Where clients of the other members connect, by number.
+    pub fn neighbours(&self) -> Vec<(i64, String, u16)> {
+        let member = self.member.as_ref();
+        member.map_or(Vec::new(), |member| member.neighbours())
+    }
+
     /// Of the servers that follow this one.
     pub fn learner_ids(&self) -> Vec<i64> {
         let Some(member) = &self.member else {

@@ -121,6 +121,7 @@ pub(super) fn admin(r: &mut Reader<'_>) -> Admin {
         tls,
         snapshot_enabled: r.boolean("admin.snapshot.enabled", true),
         restore_enabled: r.boolean("admin.restore.enabled", true),
+        dashboard_edits: r.boolean("admin.dashboard.edit", false),
         rate_interval_ms: r.int(
             "admin.rateLimiterIntervalInMS",
             300_000,

@@ -353,6 +353,8 @@ pub static KEYS: &[Key] = &[
     prop("admin.snapshot.enabled"),
     prop("admin.restore.enabled"),
     prop("admin.rateLimiterIntervalInMS"),
+    // Of this server alone.
+    prop("admin.dashboard.edit"),
     // Metrics
     direct("metricsProvider.className"),
     direct("metricsProvider.httpHost"),

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod cluster;
+mod contract;
 mod messages;
 mod refusals;
 mod sasl;

@@ -1,28 +1,34 @@
-//! What the dashboard's page asks for. It shows and changes nothing. Data, children and ACL lists are for who may read
-//! them: the identity of the request's `Authorization`, or anybody's rights without one.
+//! What the dashboard's page asks for. Data, children and ACL lists are for who may read them: the identity of the
+//! request's `Authorization`, or anybody's rights without one. What is changed is `edit`'s matter.
 //!
 //! Every answer is bounded, and the tree is held for no longer than a batch of requests holds it. The page itself is
 //! `dashboard.html`, compiled in. There is nothing of the kind in Java.
 
+mod edit;
+mod neighbours;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use base64::Engine;
 
 use super::auth;
-use super::{HTML, JSON};
+use super::{HTML, JSON, not_allowed};
 use crate::admin::commands::AdminSource;
 use crate::admin::four_letter::{ServerState, StatusSource};
 use crate::admin::json;
 use crate::admin::version;
 use crate::auth::{Id, perm};
+use crate::config::Admin;
 use crate::ids::Zxid;
 use crate::json::{Json, Object};
-use crate::net::http::{Request, Response};
+use crate::net::http::{Body, Request, Response};
 use crate::proto::txn::TxnHeader;
 use crate::server::status::Status;
 use crate::tree::{Node, Tree, path};
 use jute::Text;
+use neighbours::Neighbours;
 
 const PAGE: &str = include_str!("dashboard.html");
 /// Nothing from elsewhere is loaded, asked or framed.
@@ -35,57 +41,126 @@ const CHILDREN_MAX: usize = 100;
 const DATA_BYTES_MAX: usize = 64 << 10;
 const SESSIONS_MAX: usize = 200;
 const TXNS_MAX: i64 = 100;
+const HOT_PATHS_MAX: usize = 50;
 
-/// `None`: no address of the dashboard's.
-pub(super) async fn answer(
-    status: &Arc<Status>,
-    request: &Request,
+pub(super) struct Dashboard {
+    status: Arc<Status>,
     trusts_forwarded_for: bool,
-) -> Option<Response> {
-    let rest = match &*request.head.path {
-        "/" | "/dashboard" | "/dashboard/" => {
-            let page = Response::new(200, HTML, PAGE);
-            return Some(
-                page.with("Content-Security-Policy", POLICY)
-                    .with("Referrer-Policy", "no-referrer"),
-            );
+    edits: bool,
+    neighbours: neighbours::Watch,
+}
+
+impl Dashboard {
+    pub fn new(status: Arc<Status>, settings: &Admin) -> Dashboard {
+        Dashboard {
+            status,
+            trusts_forwarded_for: settings.trusts_forwarded_for,
+            edits: settings.dashboard_edits,
+            neighbours: Default::default(),
         }
-        path => path.strip_prefix("/dashboard/api/")?,
-    };
-    let ask: fn(&Asked) -> Object = match rest {
-        "overview" => overview,
-        "sessions" => sessions,
-        "node" => node,
-        "children" => children,
-        "transactions" => transactions,
-        _ => return None,
-    };
-    if !is_meant(request) {
-        let why =
-            "ask by an address or as localhost: another name may be that of a page from elsewhere";
-        return Some(Response::new(403, JSON, json::print(&error(why))));
     }
-    let providers = &status.pipeline.rules().providers;
-    let ids = match request.head.header("authorization") {
-        None => Vec::new(),
-        Some(_) => match auth::identities(request, providers, trusts_forwarded_for) {
-            Ok(ids) => ids,
-            Err(denied) => {
-                let error = Object::default().with("error", denied.text());
-                return Some(Response::new(denied.status(), JSON, json::print(&error)));
+
+    /// `None`: no address of the dashboard's.
+    pub async fn answer(&self, request: &Request, body: &mut Body<'_>) -> Option<Response> {
+        let path = request.head.path.strip_prefix("/dashboard/api/");
+        match &*request.head.method {
+            "GET" | "HEAD" => self.show(request).await,
+            "POST" if matches!(path, Some("data" | "acl")) => Some(self.edit(request, body).await),
+            _ if matches!(path, Some("data" | "acl")) => Some(not_allowed("POST")),
+            _ => None,
+        }
+    }
+
+    async fn show(&self, request: &Request) -> Option<Response> {
+        let rest = match &*request.head.path {
+            "/" | "/dashboard" | "/dashboard/" => {
+                let page = Response::new(200, HTML, PAGE);
+                return Some(
+                    page.with("Content-Security-Policy", POLICY)
+                        .with("Referrer-Policy", "no-referrer"),
+                );
             }
-        },
-    };
-    let asked = Asked {
-        status: status.clone(),
-        ids,
-        arguments: request.head.arguments.clone(),
-    };
-    let text = tokio::task::spawn_blocking(move || json::print(&ask(&asked))).await;
-    Some(match text {
-        Ok(text) => Response::new(200, JSON, text),
-        Err(_) => Response::of_status(500),
-    })
+            path => path.strip_prefix("/dashboard/api/")?,
+        };
+        let ask: fn(&Asked) -> Object = match rest {
+            "overview" => overview,
+            "sessions" => sessions,
+            "node" => node,
+            "children" => children,
+            "transactions" => transactions,
+            "hot" => hot,
+            "data" | "acl" => return Some(not_allowed("POST")),
+            _ => return None,
+        };
+        if !is_meant(request) {
+            let why = "ask by an address or as localhost: another name may be that of a page from elsewhere";
+            return Some(json(403, &error(why)));
+        }
+        let ids = match request.head.header("authorization") {
+            None => Vec::new(),
+            Some(_) => {
+                let providers = &self.status.pipeline.rules().providers;
+                match auth::identities(request, providers, self.trusts_forwarded_for) {
+                    Ok(ids) => ids,
+                    Err(denied) => return Some(json(denied.status(), &error(denied.text()))),
+                }
+            }
+        };
+        let neighbours = match rest {
+            "overview" => self.neighbours.look(self.status.neighbours()).await,
+            _ => Neighbours::default(),
+        };
+        let asked = Asked {
+            status: self.status.clone(),
+            ids,
+            arguments: request.head.arguments.clone(),
+            neighbours,
+            edits: self.edits,
+        };
+        let shown = tokio::task::spawn_blocking(move || json(200, &ask(&asked))).await;
+        Some(shown.unwrap_or_else(|_| Response::of_status(500)))
+    }
+
+    async fn edit(&self, request: &Request, body: &mut Body<'_>) -> Response {
+        match self.try_edit(request, body).await {
+            Ok(()) => json(200, &Object::default().with("error", Json::Null)),
+            Err(edit::Refused(status, why)) => {
+                let (remote, path) = (request.remote, &request.head.path);
+                tracing::warn!(%remote, "a change by {path} is refused: {why}");
+                json(status, &error(&why))
+            }
+        }
+    }
+
+    async fn try_edit(&self, request: &Request, body: &mut Body<'_>) -> Result<(), edit::Refused> {
+        if !self.edits {
+            let why = "nothing is changed here unless admin.dashboard.edit=true says so";
+            return Err(edit::Refused(403, why.to_owned()));
+        }
+        if !is_meant(request) {
+            let why = "asked by another name than this server's";
+            return Err(edit::Refused(403, why.to_owned()));
+        }
+        let pipeline = &self.status.pipeline;
+        let providers = &pipeline.rules().providers;
+        let editor = edit::editor(request, providers, self.trusts_forwarded_for)?;
+        let arguments = &request.head.arguments;
+        let path = arguments.get("path").map_or("", String::as_str);
+        // Whoever changes something says what it was: of two at once one gets to know.
+        let version = arguments.get("version").and_then(|text| text.parse().ok());
+        let Some(version) = version else {
+            let why = "the argument version is missing: that of the data, or of the list";
+            return Err(edit::Refused(400, why.to_owned()));
+        };
+        match request.head.path.ends_with("/acl") {
+            true => edit::list(pipeline, editor, path, version, body).await,
+            false => edit::data(pipeline, editor, path, version, body).await,
+        }
+    }
+}
+
+fn json(status: u16, members: &Object) -> Response {
+    Response::new(status, JSON, json::print(members))
 }
 
 /// A page of anybody's, open in a browser on this machine, can give its own name the address of this machine, and then
@@ -94,7 +169,11 @@ fn is_meant(request: &Request) -> bool {
     if !request.remote.ip().is_loopback() {
         return true;
     }
-    let host = request.head.header("host").unwrap_or_default();
+    is_address(request.head.header("host").unwrap_or_default())
+}
+
+/// Of this server, and not a name that somebody may have given it.
+fn is_address(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
         _ => host,
@@ -107,6 +186,8 @@ struct Asked {
     status: Arc<Status>,
     ids: Vec<Id>,
     arguments: crate::admin::commands::Arguments,
+    neighbours: Neighbours,
+    edits: bool,
 }
 
 impl Asked {
@@ -181,11 +262,50 @@ fn overview(asked: &Asked) -> Object {
         out.put("checkpoint_zxid", hex(snapshot.zxid));
         out.put("checkpoint_unix_s", snapshot.unix_s);
     }
+    out.put("edits", asked.edits);
     if let Some(leader) = status.leader() {
         out.put("leader_id", leader.id);
-        out.put("members", status.member_objects());
+        let members = status.member_objects().into_iter();
+        let zxid = |member: &Object| match (member.get("id"), member.get("self")) {
+            (_, Some(Json::Bool(true))) => Some(server.zxid),
+            (Some(Json::Int(id)), _) => asked.neighbours.get(id).map(|told| told.zxid),
+            _ => None,
+        };
+        let members: Vec<(Option<i64>, Object)> = members.map(|m| (zxid(&m), m)).collect();
+        let first = members.iter().filter_map(|(zxid, _)| *zxid).max();
+        let members = members.into_iter().map(|(zxid, mut member)| {
+            member.put("zxid", zxid.map(hex));
+            let behind = zxid.zip(first).and_then(|(at, first)| behind(at, first));
+            member.put("behind", behind);
+            member
+        });
+        out.put("members", members.collect::<Vec<_>>());
     }
     out
+}
+
+/// By how many transactions; `None`: those of another epoch cannot be counted.
+fn behind(zxid: i64, first: i64) -> Option<i64> {
+    (Zxid(zxid).epoch() == Zxid(first).epoch()).then_some(first - zxid)
+}
+
+/// The paths asked for most, for who has every right on the root; without it nothing is counted.
+fn hot(asked: &Asked) -> Object {
+    let pipeline = &asked.status.pipeline;
+    if auth::authorize(pipeline, &asked.ids).is_err() {
+        return Object::default().with("shows_paths", false);
+    }
+    let paths = pipeline.hot_paths.look(Instant::now());
+    let shown = paths.iter().take(HOT_PATHS_MAX).map(|hot| {
+        Object::default()
+            .with("path", &*hot.path)
+            .with("reads", hot.reads)
+            .with("writes", hot.writes)
+            .with("excess", hot.excess)
+    });
+    Object::default()
+        .with("shows_paths", true)
+        .with("paths", shown.collect::<Vec<_>>())
 }
 
 fn sessions(asked: &Asked) -> Object {
@@ -244,6 +364,7 @@ fn node(asked: &Asked) -> Object {
     if !asked.may_read(&tree, node) {
         return Object::default().with("path", wanted).with("denied", true);
     }
+    let providers = &asked.status.pipeline.rules().providers;
     let stat = tree.stat(node);
     let stat = Object::default()
         .with("czxid", hex(stat.czxid))
@@ -267,6 +388,16 @@ fn node(asked: &Asked) -> Object {
         Json::from(format!("{}:{id}:{}", entry.scheme, letters(entry.perms)))
     });
     out.put("acl", Json::List(list.collect()));
+    if providers.check(tree.acl(node), perm::ADMIN, &asked.ids) {
+        // As getACL shows it to who may change it.
+        let whole = tree.acl(node).iter();
+        let whole = whole.map(|e| format!("{}:{}:{}", e.scheme, e.id, letters(e.perms)));
+        out.put("acl_text", whole.collect::<Vec<_>>().join(","));
+    }
+    out.put(
+        "writable",
+        providers.check(tree.acl(node), perm::WRITE, &asked.ids),
+    );
     let data = node.data();
     let shown = data.unwrap_or_default();
     let shown = &shown[..shown.len().min(DATA_BYTES_MAX)];

@@ -5,6 +5,7 @@
 
 mod auth;
 mod backup;
+mod call;
 mod dashboard;
 mod limiter;
 
@@ -22,6 +23,7 @@ use crate::net::http::{Answering, Body, HttpPort, Request, Response, Site, Trans
 use crate::tls::context::Context;
 use auth::Denied;
 pub(super) use backup::Backup;
+use dashboard::Dashboard;
 use limiter::Limiter;
 
 const JSON: &str = "application/json";
@@ -32,6 +34,7 @@ pub(super) struct AdminServer {
     settings: Admin,
     status: Arc<Status>,
     backup: Arc<Backup>,
+    dashboard: Dashboard,
     snapshots: Limiter,
     restores: Limiter,
 }
@@ -58,6 +61,7 @@ impl AdminServer {
         let (asked, url) = (settings.address.clone(), settings.command_url.clone());
         let must_start = settings.is_explicit && !config.is_distributed();
         let server = AdminServer {
+            dashboard: Dashboard::new(status.clone(), &settings),
             settings,
             status,
             backup: Arc::new(backup),
@@ -103,11 +107,8 @@ impl AdminServer {
                 false => not_allowed("GET, HEAD"),
             };
         }
-        if is_get {
-            let trusts = self.settings.trusts_forwarded_for;
-            if let Some(answer) = dashboard::answer(&self.status, request, trusts).await {
-                return answer;
-            }
+        if let Some(answer) = self.dashboard.answer(request, body).await {
+            return answer;
         }
         let behind = match &*self.settings.command_url {
             "/" => Some(&head.path[..]),

@@ -160,6 +160,22 @@ impl Member {
         servers.map(member).collect()
     }
 
+    /// Where clients of the other members connect, by number: a port of every address is there at that of the member.
+    pub(in crate::server) fn neighbours(&self) -> Vec<(i64, String, u16)> {
+        let core = self.core.lock();
+        let servers = core.peer.committed_config().servers.values();
+        let others = servers.filter(|server| server.id != self.settings.id);
+        let address = |server: &ServerLine| {
+            let client = server.client.as_ref()?;
+            let host = match &client.host {
+                Some(host) if !client.is_wildcard() => host.clone(),
+                _ => server.addresses.first()?.host.clone(),
+            };
+            Some((server.id.0, host, client.port))
+        };
+        others.filter_map(address).collect()
+    }
+
     /// As `conf` shows it.
     pub(in crate::server) fn ensemble_view(
         &self,

@@ -10,7 +10,7 @@ import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [os.path.join(HERE, "..", "ensemble"), os.path.join(HERE, "..", "crash")]
+sys.path[:0] = [os.path.join(HERE, "..", "ensemble"), HERE]
 import client  # noqa: E402
 
 # Never an expectation: only what keeps a suite that talks to a dead server from waiting for ever.
@@ -36,10 +36,10 @@ class Answer:
 
 
 class Server:
-    """One server; `kind` is java or ferrokeeper."""
+    """One server; `kind` is java or ferrokeeper. Lines of its configuration may say {port} and {directory}."""
 
-    def __init__(self, kind, directory, *lines, https=None, wait=True):
-        self.kind, self.directory, self.https = kind, directory, https
+    def __init__(self, kind, directory, *lines, https=None, wait=True, flags=()):
+        self.kind, self.directory, self.https, self.flags = kind, directory, https, flags
         self.port, self.admin = free_ports(2)
         os.makedirs(directory, exist_ok=True)
         self.config = os.path.join(directory, "zoo.cfg")
@@ -53,7 +53,7 @@ class Server:
             "admin.serverAddress=127.0.0.1",
             f"admin.serverPort={self.admin}",
             "admin.rateLimiterIntervalInMS=1",
-            *lines,
+            *(line.replace("{port}", str(self.port)).replace("{directory}", directory) for line in lines),
         ]
         with open(self.config, "w") as out:
             out.write("\n".join(settings) + "\n")
@@ -61,10 +61,10 @@ class Server:
 
     def start(self, wait=True):
         if self.kind == "java":
-            command = ["java", "-cp", os.environ["CLASSPATH_JAVA"]]
+            command = ["java", *self.flags, "-cp", os.environ["CLASSPATH_JAVA"]]
             command += ["org.apache.zookeeper.server.quorum.QuorumPeerMain", self.config]
         else:
-            command = [os.environ["FERROKEEPER"], "server", self.config]
+            command = [os.environ["FERROKEEPER"], *self.flags, "server", self.config]
         log = open(os.path.join(self.directory, "server.log"), "a")
         self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.directory)
         with open(os.path.join(self.directory, "server.pid"), "w") as out:
