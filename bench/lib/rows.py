@@ -69,7 +69,10 @@ LOAD_ROWS = [
     Row("mixed-50", "50 % get, 50 % set, 50 x 20", load("mixed", 50, 20, "--reads", "50"),
         [per_second(5), cpu(5), SPREAD]),
     Row("multi-20x8", "multi of 10 sets, 20 x 8", load("multi", 20, 8, "--batch", "10"), [per_second(4), cpu(4)]),
-    Row("watch-500", "persistent watch, 500 sessions", load("watch", 500, 4), [per_second(6), cpu(6)]),
+    Row("watch-500", "persistent watch, 500 sessions, 4 changes under way", load("watch", 500, 4),
+        [per_second(6), cpu(6)]),
+    Row("watch-500x20", "persistent watch, 500 sessions, 20 changes under way", load("watch", 500, 20),
+        [per_second(6), cpu(6)]),
     Row("lock-20", "lock recipe, 20 contenders", load("lock", 20, 1), [per_second(2), cpu(4)]),
     Row("churn-50", "session open + close, 50 at a time", load("churn", 50, 1), [per_second(4), cpu(4)]),
 ]

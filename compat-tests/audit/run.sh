@@ -3,17 +3,9 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/../lib/env.sh"
+SERVER=ferrokeeper
+check_server
 make_work
-[ -x "$FERROKEEPER" ] || die "no binary at $FERROKEEPER (cargo build --release)"
-passed=0 failed=0
-# check NAME COMMAND ...
-check() {
-  if "${@:2}"; then
-    passed=$((passed + 1)); echo "ok     $1"
-  else
-    failed=$((failed + 1)); echo "FAILED $1"
-  fi
-}
 # With an `addauth` that the records have to keep to themselves; its hash stands in an ACL.
 commands='addauth digest bob:topsecret
 create /a data
@@ -84,5 +76,4 @@ start_server "$work/off" "$port"
 stop_server
 off() { ! grep -q operation= "$work/off/server.log" && grep -q 'ZooKeeper audit is disabled\.' "$work/off/server.log"; }
 check off_by_default off
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+tally

@@ -4,8 +4,9 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/../lib/env.sh"
+SERVER=ferrokeeper
+check_server
 make_work
-[ -x "$FERROKEEPER" ] || die "no binary at $FERROKEEPER (cargo build --release)"
 CLASSPATH_JAVA=$(java_classpath "$ZK_VERSION")
 export FERROKEEPER CLASSPATH_JAVA WORK="$work" PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$here/../lib"
 python3 -W ignore "$here/backup.py" "$@"

@@ -4,8 +4,8 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/../lib/env.sh"
+check_server
 make_work
-[ -x "$FERROKEEPER" ] || die "no binary at $FERROKEEPER (cargo build --release)"
 CLASSPATH_JAVA=$(java_classpath "$ZK_VERSION")
 export FERROKEEPER CLASSPATH_JAVA CLI_HOME="$work" PYTHONDONTWRITEBYTECODE=1
 port=$(free_port) TLS_PORT=$(free_port)

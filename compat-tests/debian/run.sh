@@ -4,16 +4,10 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/../lib/env.sh"
+SERVER=ferrokeeper
+check_server
 make_work
 [ "$(id -u)" = 0 ] || die "needs root, to mount"
-passed=0 failed=0
-check() {
-  if "${@:2}"; then
-    passed=$((passed + 1)); echo "ok     $1"
-  else
-    failed=$((failed + 1)); echo "FAILED $1"
-  fi
-}
 
 FERROKEEPER=$FERROKEEPER "$project_root/docker/debian/build" "$work" > /dev/null
 package=$(ls "$work"/ferrokeeper_*.deb)
@@ -87,5 +81,4 @@ removes() {
   inside dpkg -r ferrokeeper > /dev/null 2>&1 && [ ! -e "$root/usr/bin/ferrokeeper" ] && [ -d "$root/var/lib/ferrokeeper/ferrokeeper" ]
 }
 check removed_it_leaves_the_data removes
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+tally

@@ -134,6 +134,21 @@ exec_server() {
   esac
 }
 
+# check NAME COMMAND ...: one test. `tally`, at the end of a suite of such tests, tells how many passed, and fails when one
+# did not.
+passed=0 failed=0
+check() {
+  if "${@:2}"; then
+    passed=$((passed + 1)); echo "ok     $1"
+  else
+    failed=$((failed + 1)); echo "FAILED $1"
+  fi
+}
+tally() {
+  echo "$passed passed, $failed failed"
+  [ "$failed" -eq 0 ]
+}
+
 # check_server: fails early, with what to do, if the server that SERVER names cannot be started.
 check_server() {
   case $SERVER in

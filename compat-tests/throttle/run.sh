@@ -6,19 +6,13 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 make_work
 export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$here/../lib"
 
-passed=0 failed=0
 # suite NAME [zoo.cfg line ...]: runs the tests of that name in throttle.py against a server of its own.
 suite() {
-  local name=$1 port result; shift
+  local name=$1 port failed_before=$failed; shift
   port=$(free_port)
   start_server "$work/$name" "$port" "$@"
-  result=0
-  python3 "$here/throttle.py" "$name" "$port" || result=$?
-  if [ "$result" = 0 ]; then
-    passed=$((passed + 1)); echo "ok     $name"
-  else
-    failed=$((failed + 1)); echo "FAILED $name"; tail -n 20 "$work/$name/server.log"
-  fi
+  check "$name" python3 "$here/throttle.py" "$name" "$port"
+  [ "$failed" = "$failed_before" ] || tail -n 20 "$work/$name/server.log"
   stop_server
 }
 
@@ -34,5 +28,4 @@ suite weights connection_throttle_tokens=2 connection_throttle_fill_time=3600000
   connection_throttle_weight_enabled=true
 suite chance connection_throttle_tokens=1 connection_throttle_fill_time=3600000 connection_throttle_freeze_time=0 \
   connection_throttle_drop_increase=1.0
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+tally

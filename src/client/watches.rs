@@ -128,9 +128,9 @@ impl Watches {
             .as_deref()
             .and_then(|chroot| path.strip_prefix(chroot));
         match inside {
-            None => path,
             Some("") => "/",
-            Some(inside) => inside,
+            Some(inside) if inside.starts_with('/') => inside,
+            _ => path,
         }
     }
 
@@ -264,6 +264,6 @@ mod tests {
         let watches = Watches::new(Some("/c".to_owned()));
         assert_eq!(watches.shown("/c"), "/");
         assert_eq!(watches.shown("/c/a"), "/a");
-        assert_eq!(watches.shown("/zookeeper/config"), "/zookeeper/config");
+        assert_eq!(watches.shown("/config/a"), "/config/a");
     }
 }

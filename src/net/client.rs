@@ -92,26 +92,30 @@ impl Stall {
 }
 
 /// Serves a connection until it ends. `proved` is who it is by its handshake.
-pub async fn serve(
+///
+/// No `async fn`, which would keep each argument twice: most connections are idle, and there are many.
+pub fn serve(
     socket: Socket,
     remote: SocketAddr,
     proved: Vec<Id>,
     outbox: Arc<Outbox>,
     pipeline: Arc<Pipeline>,
     words: Arc<dyn Words>,
-) {
+) -> impl Future<Output = ()> + Send {
     let client = pipeline.connect(remote, proved, socket.output(), outbox);
     let mut connection = Connection {
         socket,
-        client: client.clone(),
-        pipeline: pipeline.clone(),
+        client,
+        pipeline,
         words,
         unread: Vec::new(),
         wanted: 0,
         stall: None,
     };
-    poll_fn(|cx| connection.poll(cx)).await;
-    pipeline.disconnect(&client);
+    async move {
+        poll_fn(|cx| connection.poll(cx)).await;
+        connection.pipeline.disconnect(&connection.client);
+    }
 }
 
 impl Connection {
@@ -166,6 +170,7 @@ impl Connection {
             let Ok(n @ 1..) = ready!(self.socket.poll_read(cx, scratch)) else {
                 return Poll::Ready(std::ops::ControlFlow::Break(()));
             };
+            super::loops::worked();
             let input = &scratch[..n];
             if self.unread.is_empty() {
                 self.handle(input);

@@ -1,16 +1,22 @@
 //! The threads that serve connections. Each waits for its own connections alone, and a connection stays where it
 //! is: threads that share their work wake each other for what one of them would have done sooner.
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+use super::rest::{LOOK, Rest};
 use crate::pipeline::outbox::Outbox;
 
 /// Connections whose output is sent before others get their turn.
@@ -34,12 +40,19 @@ impl Loops {
         let mut loops = Vec::new();
         let mut threads = Vec::new();
         for n in 0..count.max(1) {
-            let runtime = Builder::new_current_thread().enable_all().build()?;
             let outbox = Arc::<Outbox>::default();
+            let resting = Arc::new(Resting::new());
+            let (begins, ends) = (resting.clone(), resting.clone());
+            let runtime = Builder::new_current_thread()
+                .enable_all()
+                .on_thread_park(move || begins.begins())
+                .on_thread_unpark(move || ends.ends())
+                .build()?;
             loops.push((runtime.handle().clone(), outbox.clone()));
             let mut stopped = stopped.clone();
             let run = move || {
                 runtime.spawn(empty(outbox));
+                runtime.spawn(look(resting));
                 runtime.block_on(async {
                     let _ = stopped.changed().await;
                 });
@@ -84,6 +97,99 @@ async fn empty(outbox: Arc<Outbox>) {
         }
         clients.clear();
     }
+}
+
+thread_local! {
+    static WORK: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Something came for this thread.
+pub(super) fn worked() {
+    WORK.set(WORK.get() + 1);
+}
+
+/// The rests of one thread.
+struct Resting {
+    rest: Mutex<Rest>,
+    /// Of the task that looks.
+    looks: Mutex<Looks>,
+}
+
+#[derive(Default)]
+struct Looks {
+    wanted: bool,
+    waker: Option<Waker>,
+}
+
+impl Resting {
+    fn new() -> Resting {
+        Resting {
+            rest: Mutex::new(Rest::new(Instant::now())),
+            looks: Mutex::default(),
+        }
+    }
+
+    fn begins(&self) {
+        if self
+            .rest
+            .lock()
+            .begins(Instant::now(), WORK.get(), thread_cpu)
+        {
+            let mut looks = self.looks.lock();
+            looks.wanted = true;
+            if let Some(waker) = &looks.waker {
+                waker.wake_by_ref();
+            }
+        }
+    }
+
+    fn ends(&self) {
+        self.rest.lock().ends(Instant::now());
+    }
+
+    fn poll_wanted(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut looks = self.looks.lock();
+        if std::mem::take(&mut looks.wanted) {
+            return Poll::Ready(());
+        }
+        if looks.waker.is_none() {
+            looks.waker = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+/// Keeps its thread from sleeping, when that is wanted: until something comes, but not for long.
+async fn look(resting: Arc<Resting>) {
+    loop {
+        poll_fn(|cx| resting.poll_wanted(cx)).await;
+        let (began, before) = (Instant::now(), WORK.get());
+        let in_vain = loop {
+            // Everything is polled, and sockets are looked at.
+            tokio::task::yield_now().await;
+            if WORK.get() != before {
+                break false;
+            }
+            if began.elapsed() >= LOOK {
+                break true;
+            }
+            // Whoever else wants this processor goes first.
+            std::thread::yield_now();
+        };
+        let mut rest = resting.rest.lock();
+        rest.looked(began.elapsed(), WORK.get(), in_vain);
+    }
+}
+
+/// Processor time that this thread took.
+fn thread_cpu() -> Duration {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: it fills in what it is given; this clock is always there.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 #[cfg(test)]

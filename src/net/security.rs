@@ -69,7 +69,8 @@ impl Security {
             Security::Either(security) => (security, true),
             Security::Tls(security) => (security, false),
         };
-        let began = security.begin(socket, remote, is_either, pipeline);
+        // Aside, so that a connection does not keep the room of its handshake.
+        let began = Box::pin(security.begin(socket, remote, is_either, pipeline));
         let refused = match tokio::time::timeout(HANDSHAKE_LIMIT, began).await {
             Ok(Ok(begun)) => return Some(begun),
             Ok(Err(refused)) => refused,
