@@ -1,5 +1,5 @@
 // The policy of the page would keep Playwright from waiting for anything (it evaluates text); the suite `admin` looks at it.
-// The dashboard as a browser shows it: dashboard.mjs SCREENSHOTS alone|ensemble PORT NUMBER
+// The dashboard as a browser shows it: dashboard.mjs SCREENSHOTS alone|ensemble|busy PORT NUMBER
 import assert from "node:assert/strict";
 import { chromium } from "playwright-core";
 
@@ -137,11 +137,27 @@ const tests = {
       assert.match(await text("#ensemble-note"), new RegExp(`leading - broadcast; server ${number} leads`));
       assert.equal((await text("#ensemble tbody")).match(/in step/g).length, 2);
       // Nothing is written: all members are where the leader is.
-      await page.waitForFunction(() => [...document.querySelectorAll("#ensemble tbody tr td:nth-child(5)")].every((cell) => cell.textContent === "0"));
+      await page.waitForFunction(() => [...document.querySelectorAll("#ensemble tbody tr td:nth-child(3)")].every((cell) => cell.textContent === "0"));
       const at = await page.locator("#ensemble tbody tr td:nth-child(4)").allInnerTexts();
       assert.ok(at.every((zxid) => /^0x[0-9a-f]+$/.test(zxid) && zxid === at[0]), at.join());
       await page.waitForFunction(() => document.querySelectorAll("#charts polyline").length === 6);
       await shot("overview");
+    },
+  },
+  busy: {
+    async "members under load keep up, as far as one sees"() {
+      await page.goto(url);
+      await page.waitForFunction(() => (document.querySelector("#chart-writes polyline")?.getAttribute("points") ?? "").split(" ").length > 12, null, { timeout: 120_000 });
+      // A member that does not answer in time has none for a moment.
+      await page.waitForFunction(() => {
+        const behind = [...document.querySelectorAll("#ensemble tbody tr td:nth-child(3)")];
+        return behind.length === 3 && behind.every((count) => /^[0-9]+$/.test(count.textContent));
+      });
+      assert.notEqual(await text("#now-writes"), "0");
+      await shot("overview");
+      await page.setViewportSize(phone);
+      assert.ok((await overflow()) <= 0, `${await overflow()} pixels too wide`);
+      await shot("phone");
     },
   },
 };

@@ -37,8 +37,8 @@ def fill(server):
     return session
 
 
-def load(server, stop):
-    session = server.session(timeout_ms=LONG_MS)
+def load(session, stop):
+    """Half writes, half reads, until told to stop."""
     at = 0
     while not stop.is_set():
         session.set("/app/config", b"retries=%d\ncolour=blue\n" % at)
@@ -57,7 +57,7 @@ def main():
     longer = (f"maxSessionTimeout={LONG_MS}", "admin.dashboard.edit=true")
     with Server("ferrokeeper", os.path.join(DIR, "alone"), *longer) as server:
         session = fill(server)
-        loading = threading.Thread(target=load, args=(server, stop))
+        loading = threading.Thread(target=load, args=(server.session(timeout_ms=LONG_MS), stop))
         loading.start()
         failed = browse("alone", server.admin, MANY)
         stop.set()
@@ -82,7 +82,17 @@ def main():
         while leader.command("mntr")["synced_followers"] < 2:
             assert time.monotonic() < end
             time.sleep(0.05)
-        failed |= browse("ensemble", leader.admin, members.index(leader) + 1)
+        number = members.index(leader) + 1
+        failed |= browse("ensemble", leader.admin, number)
+        session = client.Session(lambda: [ports[3 * number - 1]], timeout_ms=LONG_MS)
+        for path in ("/app", "/app/config"):
+            session.ensure(path)
+        stop.clear()
+        loading = threading.Thread(target=load, args=(session, stop))
+        loading.start()
+        failed |= browse("busy", leader.admin, number)
+        stop.set()
+        loading.join()
     finally:
         for member in members:
             member.stop()

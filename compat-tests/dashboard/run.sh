@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The dashboard in a real browser: headless Chromium, driven by Playwright. SCREENSHOTS=DIR keeps pictures.
+# The dashboard in a real browser: headless Chromium, driven by Playwright. SCREENSHOTS=DIR keeps pictures; desktop.png
+# and phone.png, which the README shows, are busy-overview and busy-phone of them.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/../lib/env.sh"

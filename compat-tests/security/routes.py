@@ -8,7 +8,7 @@ import time
 import calls
 from calls import ALL, NOBODY, OPEN, READ, acl, digest_of, superuser
 from servers import GIVE_UP_S, free_ports
-from trials import JAVA, Tally, start, start_member
+from trials import JAVA, Tally, start, start_member, start_members
 
 ALICE, BOB = "alice:secret", "bob:secret"
 PROMETHEUS = "metricsProvider.className=org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider"
@@ -263,6 +263,28 @@ def edits_go_the_way_of_every_request(stage):
     root.close()
 
 
+def edits_at_every_member(members):
+    """A follower has its leader carry them out, and says what came of it."""
+    states = {member.command("srvr")["server_stats"]["server_state"] for member in members}
+    assert states == {"leader", "follower"}, states
+    root = superuser(members[0].port)
+    for at, member in enumerate(members):
+        path = f"/by{at}"
+        root.do("create", calls.create(path, acl((calls.WRITE, "digest", digest_of(ALICE))), data=b"before"))
+        # What is at one member now comes to the others in a moment.
+        caller = superuser(member.port)
+        caller.do("sync", calls.text(path))
+        for authorization, version, status in ((f"digest {BOB}", -1, 403), (f"digest {ALICE}", 5, 409), (f"digest {ALICE}", 0, 200)):
+            answer = member.request("POST", f"/dashboard/api/data?path={path}&version={version}", b"after", {
+                "Authorization": authorization, "X-Ferrokeeper-Edit": "1"})
+            assert answer.status == status, (at, authorization, version, answer.status, answer.body)
+        assert caller.do("getData", calls.watched(path)).blob() == b"after"
+        assert answer.json()["error"] is None
+        told = json.loads(member.get("/dashboard/api/overview").body)["members"]
+        assert [one["id"] for one in told] == [1, 2, 3] and told[at]["self"] and told[at]["zxid"].startswith("0x"), told
+        caller.close()
+
+
 def edits_are_off_unless_wanted(stage):
     for what in EDITS:
         assert edit(stage, what, "/", b"world:anyone:r") == 403
@@ -319,6 +341,10 @@ def main():
                 stage = Stage(server)
                 for check in (edits_need_the_right_on_the_node, edits_are_for_this_servers_page_alone, edits_go_the_way_of_every_request):
                     tally.run(f"{check.__name__}, {name}", check, stage)
+        members = start_members("edits-of-members", 3, "admin.dashboard.edit=true")
+        tally.run(edits_at_every_member.__name__, edits_at_every_member, members)
+        for member in members:
+            member.stop()
     tally.conclude()
 
 

@@ -4,7 +4,7 @@ import os
 import sys
 import traceback
 
-from servers import Server
+from servers import Server, free_ports
 
 KIND = os.environ["SERVER"]
 JAVA = KIND == "java"
@@ -39,10 +39,27 @@ def start(name, *lines, **rest):
     return Server(KIND, os.path.join(WORK, name), longer, SUPER, "extendedTypesEnabled=true", *lines, **rest)
 
 
+def start_members(name, count, *lines):
+    """As many servers that are an ensemble, once all of them serve."""
+    ports = free_ports(3 * count)
+    own = [f"server.{at + 1}=127.0.0.1:{ports[3 * at]}:{ports[3 * at + 1]};127.0.0.1:{ports[3 * at + 2]}" for at in range(count)]
+    members = []
+    for at in range(count):
+        where = os.path.join(WORK, f"{name}{at}")
+        os.makedirs(where + "/data")
+        with open(where + "/data/myid", "w") as out:
+            out.write(str(at + 1))
+        port = ports[3 * at + 2]
+        member = start(f"{name}{at}", "initLimit=10", "syncLimit=5", f"clientPort={port}", *own, *lines, wait=False)
+        member.port = port
+        members.append(member)
+    for member in members:
+        member.await_ready()
+    return members
+
+
 def start_member(name, *lines, **rest):
     """A server that is an ensemble by itself."""
-    from servers import free_ports
-
     where = os.path.join(WORK, name)
     os.makedirs(where + "/data")
     with open(where + "/data/myid", "w") as out:

@@ -1,11 +1,13 @@
 //! Which paths are asked for most, counted while somebody looks, and for a moment after. Nobody looks, nearly always:
-//! then it costs a batch of requests one look at a flag.
+//! then it costs a batch of requests one look at a flag. Of many requests some are taken at random, and stand for the
+//! others: so many a second that a busy server does not feel it.
 //!
 //! Bounded: so many paths and no more, of which the one asked for least makes room for a new one and passes its count on
 //! (the "space saving" of Metwally, Agrawal and El Abbadi). So a count may be too high, by what is said beside it, and no
 //! path that is asked for more often than that is missing. There is nothing of the kind in Java but a line in its log.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -17,6 +19,10 @@ use crate::proto::client::RequestHeader;
 const PATHS_MAX: usize = 256;
 /// Longer ones are not counted.
 const PATH_BYTES_MAX: usize = 512;
+/// About so many requests are counted in a second, and no more than that many times the other between two looks.
+const SAMPLES_PER_S: u64 = 2000;
+const SAMPLES_MAX: u32 = 10_000;
+const EVERY_MAX: u64 = 1 << 20;
 /// So long after the last look requests are still counted.
 const WATCHED_FOR: Duration = Duration::from_secs(15);
 /// What was long ago counts half, and half again.
@@ -25,6 +31,10 @@ const HALF_LIFE: Duration = Duration::from_secs(30);
 #[derive(Default)]
 pub struct HotPaths {
     is_watched: AtomicBool,
+    /// One request of so many is counted, a power of two; 0 before the first look.
+    every: AtomicU32,
+    /// So many more are counted until the next look.
+    left: AtomicU32,
     seen: Mutex<Seen>,
 }
 
@@ -46,8 +56,24 @@ impl HotPath {
 #[derive(Default)]
 struct Seen {
     paths: Vec<HotPath>,
-    until: Option<Instant>,
+    /// How many requests were counted since the last look, which was then.
+    taken: u64,
+    looked: Option<Instant>,
     halved: Option<Instant>,
+}
+
+thread_local! {
+    static RANDOM: Cell<u32> = const { Cell::new(0x9e37_79b9) };
+}
+
+/// Not for secrets: a number of Marsaglia's xorshift.
+fn random() -> u32 {
+    let mut x = RANDOM.get();
+    x ^= x << 13;
+    x ^= x >> 17;
+    x ^= x << 5;
+    RANDOM.set(x);
+    x
 }
 
 impl HotPaths {
@@ -58,26 +84,43 @@ impl HotPaths {
     /// A request of a client. Who finds the counts in use does not wait for them.
     #[cold]
     pub(super) fn note(&self, frame: &[u8], now: Instant) {
+        let every = self.every.load(Ordering::Relaxed);
+        if random() & every.saturating_sub(1) != 0 || self.left.load(Ordering::Relaxed) == 0 {
+            return;
+        }
         let Some((path, is_write)) = path_of(frame) else {
             return;
         };
         let Some(mut seen) = self.seen.try_lock() else {
             return;
         };
-        if seen.until.is_none_or(|until| now > until) {
+        if !seen.is_watched_at(now) {
             self.is_watched.store(false, Ordering::Relaxed);
             return;
         }
-        seen.add(path, is_write);
+        // Nobody else does, with the counts at hand.
+        let left = self.left.load(Ordering::Relaxed);
+        self.left.store(left.saturating_sub(1), Ordering::Relaxed);
+        seen.taken += 1;
+        seen.add(path, is_write, every.max(1).into());
     }
 
     /// The paths asked for most, those first; from now on they are counted for a while.
     pub fn look(&self, now: Instant) -> Vec<HotPath> {
         let mut seen = self.seen.lock();
-        if seen.until.is_none_or(|until| now > until) {
+        if !seen.is_watched_at(now) {
             *seen = Seen::default();
+            self.every.store(1, Ordering::Relaxed);
         }
-        seen.until = Some(now + WATCHED_FOR);
+        if let Some(before) = seen.looked.replace(now) {
+            let since_ms = now.saturating_duration_since(before).as_millis() as u64;
+            let requests = seen.taken * u64::from(self.every.load(Ordering::Relaxed));
+            let wanted = (SAMPLES_PER_S * since_ms.max(1)).div_ceil(1000);
+            let every = requests.div_ceil(wanted).next_power_of_two().min(EVERY_MAX);
+            self.every.store(every as u32, Ordering::Relaxed);
+        }
+        seen.taken = 0;
+        self.left.store(SAMPLES_MAX, Ordering::Relaxed);
         let halved = *seen.halved.get_or_insert(now);
         if now.saturating_duration_since(halved) >= HALF_LIFE {
             seen.halve();
@@ -92,15 +135,21 @@ impl HotPaths {
 }
 
 impl Seen {
-    fn add(&mut self, path: &str, is_write: bool) {
+    fn is_watched_at(&self, now: Instant) -> bool {
+        self.looked
+            .is_some_and(|looked| now <= looked + WATCHED_FOR)
+    }
+
+    /// `count`: as many requests as this one stands for.
+    fn add(&mut self, path: &str, is_write: bool, count: u64) {
         let at = match self.paths.iter().position(|known| &*known.path == path) {
             Some(at) => at,
             None => self.room_for(path),
         };
         let known = &mut self.paths[at];
         match is_write {
-            true => known.writes += 1,
-            false => known.reads += 1,
+            true => known.writes += count,
+            false => known.reads += count,
         }
     }
 
@@ -211,7 +260,7 @@ mod tests {
     fn what_is_asked_for_most_stays_however_many_others_there_are() {
         let (hot, now) = (HotPaths::default(), Instant::now());
         hot.look(now);
-        for at in 0..20_000 {
+        for at in 0..9000 {
             hot.note(&frame(OpCode::EXISTS, &format!("/once/{at}")), now);
             if at % 20 == 0 {
                 hot.note(&frame(OpCode::EXISTS, "/often"), now);
@@ -221,7 +270,40 @@ mod tests {
         assert_eq!(paths.len(), PATHS_MAX);
         assert_eq!(&*paths[0].path, "/often");
         let first = &paths[0];
-        assert!(first.count() >= 1000 && first.count() - first.excess <= 1000);
+        assert!(first.count() >= 450 && first.count() - first.excess <= 450);
+    }
+
+    #[test]
+    fn of_many_requests_some_stand_for_all() {
+        let (hot, mut now) = (HotPaths::default(), Instant::now());
+        hot.look(now);
+        let mut taken = Vec::new();
+        for _ in 0..6 {
+            for at in 0..100_000 {
+                let path = if at % 4 == 0 { "/quarter" } else { "/rest" };
+                hot.note(&frame(OpCode::EXISTS, path), now);
+            }
+            now += Duration::from_secs(2);
+            taken.push(hot.seen.lock().taken);
+            hot.look(now);
+        }
+        assert!(
+            taken.iter().all(|taken| *taken <= u64::from(SAMPLES_MAX)),
+            "{taken:?}"
+        );
+        // In the beginning too many come for what may be counted at all; from then on it is as many as are wanted.
+        let wanted = 2 * SAMPLES_PER_S;
+        assert!(
+            taken[2..]
+                .iter()
+                .all(|taken| (wanted / 4..2 * wanted).contains(taken)),
+            "{taken:?}"
+        );
+        let paths = hot.look(now);
+        let (rest, quarter) = (paths[0].count(), paths[1].count());
+        let all = rest + quarter;
+        assert!((400_000..650_000).contains(&all), "{all}");
+        assert!((all / 5..all / 3).contains(&quarter), "{quarter} of {all}");
     }
 
     #[test]

@@ -107,7 +107,10 @@ impl Dashboard {
             }
         };
         let neighbours = match rest {
-            "overview" => self.neighbours.look(self.status.neighbours()).await,
+            "overview" => {
+                let own = || self.status.pipeline.tree().last_zxid();
+                self.neighbours.look(self.status.neighbours(), own).await
+            }
             _ => Neighbours::default(),
         };
         let asked = Asked {
@@ -265,28 +268,33 @@ fn overview(asked: &Asked) -> Object {
     out.put("edits", asked.edits);
     if let Some(leader) = status.leader() {
         out.put("leader_id", leader.id);
-        let members = status.member_objects().into_iter();
-        let zxid = |member: &Object| match (member.get("id"), member.get("self")) {
-            (_, Some(Json::Bool(true))) => Some(server.zxid),
-            (Some(Json::Int(id)), _) => asked.neighbours.get(id).map(|told| told.zxid),
+        // Where each is, and how far ahead of this server.
+        let place = |member: &Object| match (member.get("id"), member.get("self")) {
+            (_, Some(Json::Bool(true))) => Some((server.zxid, Some(0))),
+            (Some(Json::Int(id)), _) => {
+                asked.neighbours.get(id).map(|told| (told.zxid, told.ahead))
+            }
             _ => None,
         };
-        let members: Vec<(Option<i64>, Object)> = members.map(|m| (zxid(&m), m)).collect();
-        let first = members.iter().filter_map(|(zxid, _)| *zxid).max();
-        let members = members.into_iter().map(|(zxid, mut member)| {
-            member.put("zxid", zxid.map(hex));
-            let behind = zxid.zip(first).and_then(|(at, first)| behind(at, first));
-            member.put("behind", behind);
+        let members = status.member_objects().into_iter();
+        let members: Vec<_> = members.map(|m| (place(&m), m)).collect();
+        let ahead = members.iter().filter_map(|(place, _)| (*place)?.1);
+        let first = ahead.max().unwrap_or(0);
+        let members = members.into_iter().map(|(place, mut member)| {
+            member.put("zxid", place.map(|(zxid, _)| hex(zxid)));
+            let ahead = place.and_then(|(_, ahead)| ahead);
+            member.put("behind", ahead.map(|ahead| first - ahead));
+            if let Some(Json::Int(id)) = member.get("id")
+                && let Some(told) = asked.neighbours.get(id)
+            {
+                let mode = told.mode.clone();
+                member.put("mode", mode);
+            }
             member
         });
         out.put("members", members.collect::<Vec<_>>());
     }
     out
-}
-
-/// By how many transactions; `None`: those of another epoch cannot be counted.
-fn behind(zxid: i64, first: i64) -> Option<i64> {
-    (Zxid(zxid).epoch() == Zxid(first).epoch()).then_some(first - zxid)
 }
 
 /// The paths asked for most, for who has every right on the root; without it nothing is counted.

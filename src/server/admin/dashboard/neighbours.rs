@@ -11,6 +11,8 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::ids::Zxid;
+
 const EVERY: Duration = Duration::from_secs(4);
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 const ANSWER_BYTES_MAX: u64 = 4096;
@@ -20,6 +22,9 @@ const ANSWER_BYTES_MAX: u64 = 4096;
 pub(super) struct Neighbour {
     pub zxid: i64,
     pub mode: String,
+    /// By how many transactions it was ahead of this server when it answered; `None`: those of another epoch cannot be
+    /// counted.
+    pub ahead: Option<i64>,
 }
 
 /// By its number. Who did not answer, or does only within TLS, is missing.
@@ -29,8 +34,12 @@ pub(super) type Neighbours = HashMap<i64, Neighbour>;
 pub(super) struct Watch(Mutex<Option<(Instant, Neighbours)>>);
 
 impl Watch {
-    /// `members`: their numbers and where their clients connect.
-    pub async fn look(&self, members: Vec<(i64, String, u16)>) -> Neighbours {
+    /// `members`: their numbers and where their clients connect. `own`: where this server is at that moment.
+    pub async fn look(
+        &self,
+        members: Vec<(i64, String, u16)>,
+        own: impl Fn() -> Zxid,
+    ) -> Neighbours {
         let mut last = self.0.lock().await;
         if let Some((at, found)) = &*last
             && at.elapsed() < EVERY
@@ -44,13 +53,26 @@ impl Watch {
                 Some((id, answer))
             });
         }
-        let found: Neighbours = asked.join_all().await.into_iter().flatten().collect();
+        let mut found = Neighbours::default();
+        while let Some(answered) = asked.join_next().await {
+            let Ok(Some((id, (zxid, mode)))) = answered else {
+                continue;
+            };
+            let own = own();
+            let is_countable = own.epoch() == Zxid(zxid).epoch();
+            let neighbour = Neighbour {
+                zxid,
+                mode,
+                ahead: is_countable.then_some(zxid - own.0),
+            };
+            found.insert(id, neighbour);
+        }
         *last = Some((Instant::now(), found.clone()));
         found
     }
 }
 
-async fn ask(host: String, port: u16) -> Option<Neighbour> {
+async fn ask(host: String, port: u16) -> Option<(i64, String)> {
     let mut stream = TcpStream::connect((host, port)).await.ok()?;
     stream.write_all(b"srvr").await.ok()?;
     let mut text = Vec::new();
@@ -62,17 +84,15 @@ async fn ask(host: String, port: u16) -> Option<Neighbour> {
     parse(&String::from_utf8_lossy(&text))
 }
 
-fn parse(text: &str) -> Option<Neighbour> {
+/// Where it is, and as what it serves.
+fn parse(text: &str) -> Option<(i64, String)> {
     let line = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
     let zxid = line("Zxid: 0x")?;
     let known = ["standalone", "leader", "follower", "observer", "read-only"];
-    Some(Neighbour {
-        zxid: i64::from_str_radix(zxid.trim(), 16).ok()?,
-        mode: known
-            .into_iter()
-            .find(|mode| line("Mode: ").map(str::trim) == Some(mode))?
-            .to_owned(),
-    })
+    let zxid = i64::from_str_radix(zxid.trim(), 16).ok()?;
+    let told = line("Mode: ")?.trim();
+    let mode = known.into_iter().find(|mode| *mode == told)?;
+    Some((zxid, mode.to_owned()))
 }
 
 #[cfg(test)]
@@ -83,7 +103,7 @@ mod tests {
     fn what_a_member_says_is_read_and_what_is_no_answer_is_none() {
         let text = "Zookeeper version: 3.9.5-x, built on y\nLatency min/avg/max: 0/0.0/0\nZxid: 0x100000005\nMode: follower\nNode count: 5\n";
         let told = parse(text).expect("it is an answer");
-        assert_eq!((told.zxid, &*told.mode), (0x1_0000_0005, "follower"));
+        assert_eq!(told, (0x1_0000_0005, "follower".to_owned()));
         for text in [
             "",
             "This ZooKeeper instance is not currently serving requests\n",
