@@ -39,13 +39,19 @@ PY
 export CI=1 ZOOKEEPER_CLASSPATH ZOOKEEPER_PORT_OFFSET ZOOKEEPER_CLUSTER_SIZE="$KAZOO_SERVERS" ZOOKEEPER_VERSION="$ZK_VERSION"
 
 deselect=()
+section=
 while read -r test reason; do
   case $test in
-    ''|'#'*) continue ;;
+    ''|'#'*) ;;
+    '['*) section=$test ;;
+    *)
+      case $section in
+        '[ensemble]') [ "$KAZOO_SERVERS" = 1 ] || continue ;;
+        *) [ "$SERVER" = ferrokeeper ] || continue ;;
+      esac
+      deselect+=("--deselect=$test")
+      echo "left out: $test $reason" ;;
   esac
-  [ "$KAZOO_SERVERS" = 1 ] || continue
-  deselect+=("--deselect=$test")
-  echo "left out: $test $reason"
 done < "$here/ensemble-only.txt"
 
 # Kazoo's own pytest options switch live logging on; only that is turned off again.
