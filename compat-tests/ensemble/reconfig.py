@@ -7,7 +7,8 @@ import re
 import subprocess
 
 from client import DATA_CHANGED, Session, SessionLost, Unknown
-from cluster import SUPER_PASSWORD, Failed, ask, eventually, free_port
+from cluster import SUPER_PASSWORD, TEST_JVM, Failed, ask, eventually, free_port
+from java_client import JavaClient
 
 SETTINGS = {"reconfigEnabled": "true", "standaloneEnabled": "false"}
 SCENARIOS = {}
@@ -351,6 +352,121 @@ def reconfig_java_client(it):
     it.same()
     our.leave(guest)
     our.gone(guest)
+    our.end()
+
+
+class Curator(JavaClient):
+    """Curator, whose ensemble tracker reads the configuration and watches it; with a session of its own."""
+
+    def __init__(self, it):
+        super().__init__("CuratorClient.java", os.environ["CLASSPATH_CURATOR"],
+                         ["servers", "config", "created", "owner", "session", "error"], it.cluster)
+        self.it = it
+        self.hear("state")
+        self.must("create /curator PERSISTENT", "created /curator")
+        self.must("create /curator/mine EPHEMERAL", "created /curator/mine")
+        self.session = self.ask("session").split()[1]
+        self.writes = 0
+
+    def must(self, command, wanted):
+        found = self.ask(command)
+        if found != wanted:
+            raise Failed(f"Curator is told {command}, and says {found}, expected {wanted}; {self.complaints()}")
+
+    def follows(self):
+        """It would connect to the members and to nobody else, knows their parts, and writes with the session that it had."""
+        members = self.it.members
+        wanted = "servers " + ",".join(sorted(f"127.0.0.1:{member.client_port}" for member in members))
+        eventually(lambda: f"Curator's servers: {self.ask('servers')}, expected {wanted}; {self.complaints()}",
+                   lambda: self.ask("servers") == wanted)
+        ids = {role: ", ".join(str(member.sid) for member in sorted(members, key=lambda member: member.sid)
+                               if member.role == role) for role in ("participant", "observer")}
+        parts = self.ask("config").partition("voters ")[2]
+        if parts != f"[{ids['participant']}] observers [{ids['observer']}]":
+            raise Failed(f"Curator's configuration has the voters {parts}, expected {ids}")
+        self.writes += 1
+        answer = self.ask(f"create /curator/{self.writes} PERSISTENT")
+        # Where the connection broke it asks once more.
+        if answer != f"created /curator/{self.writes}" and "NodeExists" not in answer:
+            raise Failed(f"Curator's write: {answer}; {self.complaints()}")
+        self.must("owner /curator/mine", f"owner {self.session}")
+
+    def complains_not(self):
+        """The tracker logs what it cannot read."""
+        found = [line for line in self.complaints().splitlines() if "EnsembleTracker" in line]
+        if found:
+            raise Failed(f"Curator's tracker says {found}")
+
+
+@scenario(servers=3)
+def reconfig_curator(it):
+    """Curator's ensemble tracker follows the members, and its client goes on when none of the first is left."""
+    our = Changing(it)
+    curator = Curator(it)
+    try:
+        curator.follows()
+        first = list(it.members)
+        watching = our.join(our.guest(it.next_kind, "observer"))
+        curator.follows()
+        for _ in range(2):
+            our.join(our.guest(it.next_kind))
+            curator.follows()
+        for server in first[:-1]:
+            our.leave(server)
+            our.gone(server)
+            curator.follows()
+        watching.role = "participant"
+        our.change(joining=watching.line)
+        curator.follows()
+        our.leave(first[-1])
+        our.gone(first[-1])
+        curator.follows()
+        moved = followers(it)[0]
+        moved.client_port = free_port()
+        our.change(joining=moved.line)
+        curator.follows()
+        it.same()
+        curator.complains_not()
+    finally:
+        curator.end()
+    our.end()
+
+
+def script_status(server):
+    """What the original's `zkServer.sh status` says of a server, by its configuration: (exit code, mode or what it said)."""
+    scripts = os.environ["ZK_SCRIPTS"]
+    environment = dict(os.environ, ZOO_LOG_DIR=os.path.join(server.directory, "script-logs"), JMXDISABLE="true",
+                       CLIENT_JVMFLAGS=TEST_JVM)
+    done = subprocess.run([os.path.join(scripts, "zkServer.sh"), "status", server.config], env=environment,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
+    found = re.search(r"^Mode: (.*)$", done.stdout, re.M)
+    return done.returncode, found.group(1) if found else done.stdout
+
+
+@scenario(servers=3, observers=1)
+def reconfig_script_status(it):
+    """The original's script finds each server through the files that servers write, and says what it is."""
+    our = Changing(it)
+
+    def check():
+        for server in it.members:
+            found = script_status(server)
+            if found != (0, server.mode()):
+                raise Failed(f"zkServer.sh status of {server}, which is {server.mode()}: {found}")
+
+    check()
+    our.join(our.guest(it.next_kind))
+    check()
+    moved = followers(it)[0]
+    moved.client_port = free_port()
+    our.change(joining=moved.line)
+    check()
+    moved.stop()
+    status, said = script_status(moved)
+    if status != 1 or "It is probably not running" not in said:
+        raise Failed(f"zkServer.sh status of {moved}, which does not run: {status}, {said}")
+    moved.start()
+    it.cluster.wait_serving()
     our.end()
 
 

@@ -737,6 +737,15 @@ def table(path):
                 yield words[0], words[1].split(","), words[2], words[3]
 
 
+def missing_here(name, kinds):
+    """What the scenario needs and this machine has not got."""
+    if "debian" in kinds and not os.path.exists(DEBIAN_JAR):
+        return DEBIAN_JAR
+    if name == "reconfig_script_status" and not os.environ["ZK_SCRIPTS"]:
+        return "zkServer.sh"
+    return None
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--servers", default="java-3.9,java-3.9,java-3.9", help="kinds; the first one leads")
@@ -759,8 +768,9 @@ def main():
                 raise SystemExit(f"no such kind of server: {kind}")
         if name not in SCENARIOS:
             raise SystemExit(f"no such scenario: {name}")
-        if "debian" in (*servers, observer_kind, next_kind) and not os.path.exists(DEBIAN_JAR):
-            print(f"left out: {name} ({', '.join(servers)}): there is no {DEBIAN_JAR}")
+        missing = missing_here(name, (*servers, observer_kind, next_kind))
+        if missing:
+            print(f"left out: {name} ({', '.join(servers)}): there is no {missing}")
             continue
         entry = argparse.Namespace(servers=servers, observer=observer_kind, next=next_kind, keep=options.keep)
         if run(name, entry, os.environ["WORK"]):

@@ -9,17 +9,15 @@ servers answer; the servers are asked one by one, so every role is looked at."""
 import argparse
 import hashlib
 import os
-import queue
 import re
 import shutil
-import subprocess
 import sys
-import threading
 import time
 import traceback
 
 import wire
 from cluster import PATIENCE, TEST_JVM, Cluster, Failed, eventually
+from java_client import JavaClient
 from wire import CLOSE, CREATE, CREATE2, DELETE, MULTI, PING, SET, Lost, Refused, blob, create_body, text
 
 try:
@@ -419,44 +417,6 @@ def read_only_without_local_sessions(cluster):
             raise
 
 
-class JavaClient:
-    """The real Java client, that takes a read-only server if there is no other."""
-
-    def __init__(self, cluster):
-        here = os.path.dirname(os.path.abspath(__file__))
-        servers = ",".join(f"127.0.0.1:{server.client_port}" for server in cluster)
-        self.process = subprocess.Popen(
-            ["java", *TEST_JVM.split(), f"-Dlogback.configurationFile={cluster.logback}.off", "-cp",
-             os.environ["CLASSPATH_JAVA_3_9"], os.path.join(here, "ReadOnlyClient.java"), servers],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        self.lines = queue.Queue()
-        threading.Thread(target=self.listen, daemon=True).start()
-
-    def listen(self):
-        for line in self.process.stdout:
-            if re.match(r"(state|got|created|session|error) ", line):
-                self.lines.put(line.strip())
-
-    def hear(self, wanted):
-        """The next line that is of that kind: what the connection becomes, or else an answer."""
-        while True:
-            try:
-                line = self.lines.get(timeout=PATIENCE)
-            except queue.Empty:
-                raise Failed(f"the Java client says nothing, expected: {wanted}") from None
-            if line.startswith("state ") == (wanted == "state"):
-                return line
-
-    def ask(self, command):
-        self.process.stdin.write(command + "\n")
-        self.process.stdin.flush()
-        return self.hear("an answer")
-
-    def end(self):
-        self.process.kill()
-        self.process.wait()
-
-
 def kazoo_client(cluster):
     from kazoo.client import KazooClient
 
@@ -474,7 +434,7 @@ def read_only_clients(cluster):
     writer.create("/kept", b"data")
     cluster.wait_equal_zxid()
     alone(cluster)
-    java = JavaClient(cluster)
+    java = JavaClient("ReadOnlyClient.java", os.environ["CLASSPATH_JAVA_3_9"], ["got", "created", "session", "error"], cluster)
     try:
         must("the Java client", java.hear("state"), "state ConnectedReadOnly")
         must("its read", java.ask("get /kept"), "got data")

@@ -71,6 +71,8 @@ class Round:
                 except AssertionError as error:
                     raise Failed(f"{checker.__name__.rpartition('.')[2]}: {error}") from None
             done = ", ".join(f"{count} {name}" for name, count in sorted(nemesis.counts.items()))
+            if cluster.epochs_mended:
+                found.append(f"{cluster.epochs_mended} accepted epochs of Java servers mended")
             return f"{done}\n    {', '.join(found)}"
         finally:
             cluster.end()

@@ -47,6 +47,28 @@ class Member(Server):
         return [*self.cluster.network.inside(self.sid), "env", f"LD_PRELOAD={os.environ['FAULT_DISK_LIBRARY']}",
                 f"FAULT_DISK={self.orders}", *super().command()]
 
+    def start(self):
+        if self.kind != "ferrokeeper":
+            self.accept_current_epoch()
+        super().start()
+
+    def accept_current_epoch(self):
+        """Java takes an accepted epoch that it could not write for written, and does not write it when it hears of it
+        again. Once it has written the same epoch as its current one it never starts again ("The accepted epoch, 6 is less
+        than the current epoch, 7"). Who is in an epoch has accepted it: an operator may write that down."""
+        def epoch(name):
+            try:
+                with open(os.path.join(self.data, "version-2", name)) as file:
+                    return int(file.read())
+            except (OSError, ValueError):
+                return None
+
+        accepted, current = epoch("acceptedEpoch"), epoch("currentEpoch")
+        if accepted is not None and current is not None and accepted < current:
+            self.cluster.epochs_mended += 1
+            with open(os.path.join(self.data, "version-2", "acceptedEpoch"), "w") as file:
+                file.write(str(current))
+
     # -- its disk --
 
     def order(self, slow_ms=0, error=0):
@@ -77,6 +99,7 @@ class Members(Cluster):
 
     def __init__(self, directory, network, kinds, **rest):
         self.network = network
+        self.epochs_mended = 0  # see Member.accept_current_epoch
         super().__init__(directory, kinds, **rest)
 
     def start(self):

@@ -10,7 +10,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/../lib/env.sh"
-: "${ZK_VERSION_38:=3.8.6}" "${FAULTS_KEPT:=$COMPAT_CACHE/faults}"
+: "${FAULTS_KEPT:=$COMPAT_CACHE/faults}"
 for tool in ip iptables-restore nsenter unshare mount gcc; do
   command -v "$tool" > /dev/null || die "needs $tool"
 done
@@ -26,17 +26,10 @@ gcc -O2 -shared -fPIC -o "$FAULT_DISK_LIBRARY" "$here/disk.c" -ldl
 export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$here/../lib:$here/../ensemble:$here"
 python3 -m unittest discover -q -s "$here/tests"
 if [ $# -eq 0 ]; then
-  # Java servers beside ours are for runs by hand: one whose fsync fails now and then keeps a current epoch above its
-  # accepted one, and never starts again ("The accepted epoch, 6 is less than the current epoch, 7").
+  # Rounds with Java servers are for runs by hand: they take longer to come back, so that less happens in the time.
   set -- --seconds 120 --servers ferrokeeper,ferrokeeper,ferrokeeper
 fi
-if [[ "$*" == *java* ]]; then
-  CLASSPATH_JAVA_3_9=$(java_classpath "$ZK_VERSION")
-  CLASSPATH_JAVA_3_8=$(java_classpath "$ZK_VERSION_38")
-  # Releases leave the logging library to their packagers from 3.9.4 on; the older one's serves both.
-  CLASSPATH_JAVA_3_9+=:$(tr : '\n' <<< "$CLASSPATH_JAVA_3_8" | grep '/logback-[^/]*\.jar$' | paste -sd :)
-  export CLASSPATH_JAVA_3_9 CLASSPATH_JAVA_3_8
-fi
+if [[ "$*" == *java* ]]; then ensemble_classpaths; fi
 mkdir -p "$FAULTS_KEPT"
 export FERROKEEPER FAULT_DISK_LIBRARY FAULTS_KEPT WORK="$work"
 "${spaces[@]}" python3 "$here/faults.py" "$@"

@@ -52,7 +52,7 @@ while read -r test reason; do
       deselect+=("--deselect=$test")
       echo "left out: $test $reason" ;;
   esac
-done < "$here/ensemble-only.txt"
+done < "$here/left-out.txt"
 
 # Kazoo's own pytest options switch live logging on; only that is turned off again.
 status=0

@@ -22,45 +22,19 @@ free_port() {
   python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",0)); print(s.getsockname()[1])'
 }
 
-# java_classpath VERSION: the class path of that ZooKeeper release (server and client), from Maven Central.
-java_classpath() {
-  local version=$1 dir="$COMPAT_CACHE/zookeeper-$1"
+# maven_classpath NAME GROUP:ARTIFACT:VERSION ...: the class path of these and of what they need, from Maven Central.
+maven_classpath() {
+  local name=$1 dir="$COMPAT_CACHE/$1" group artifact version
+  shift
   if [ ! -s "$dir/classpath" ]; then
     mkdir -p "$dir"
-    cat > "$dir/pom.xml" <<POM
-<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>compat</groupId><artifactId>zookeeper-$version</artifactId><version>1</version><packaging>pom</packaging>
-  <dependencies>
-    <dependency><groupId>org.apache.zookeeper</groupId><artifactId>zookeeper</artifactId><version>$version</version></dependency>
-    <dependency><groupId>io.dropwizard.metrics</groupId><artifactId>metrics-core</artifactId><version>4.1.12.1</version></dependency>
-    <dependency><groupId>org.xerial.snappy</groupId><artifactId>snappy-java</artifactId><version>1.1.10.5</version></dependency>
-    <dependency><groupId>commons-cli</groupId><artifactId>commons-cli</artifactId><version>1.5.0</version></dependency>
-  </dependencies>
-</project>
-POM
-    (cd "$dir" && mvn -q -B dependency:build-classpath -Dmdep.outputFile=classpath.tmp >&2 && mv classpath.tmp classpath)
-  fi
-  cat "$dir/classpath"
-}
-
-# java_admin_classpath: that of the release with what it leaves to its packagers: the AdminServer's libraries.
-java_admin_classpath() {
-  local dir="$COMPAT_CACHE/zookeeper-admin-$ZK_VERSION"
-  if [ ! -s "$dir/classpath" ]; then
-    mkdir -p "$dir"
-    dependency() { echo "<dependency><groupId>$1</groupId><artifactId>$2</artifactId><version>$3</version></dependency>"; }
     {
       echo '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
-      echo '<groupId>compat</groupId><artifactId>admin</artifactId><version>1</version><packaging>pom</packaging>'
-      echo '<dependencies>'
-      dependency org.apache.zookeeper zookeeper "$ZK_VERSION"
-      dependency io.dropwizard.metrics metrics-core 4.1.12.1
-      dependency org.xerial.snappy snappy-java 1.1.10.5
-      dependency commons-cli commons-cli 1.5.0
-      dependency org.eclipse.jetty jetty-server 9.4.58.v20250814
-      dependency org.eclipse.jetty jetty-servlet 9.4.58.v20250814
-      dependency com.fasterxml.jackson.core jackson-databind 2.18.1
+      echo "<groupId>compat</groupId><artifactId>$name</artifactId><version>1</version><packaging>pom</packaging><dependencies>"
+      for artifact in "$@"; do
+        IFS=: read -r group artifact version <<< "$artifact"
+        echo "<dependency><groupId>$group</groupId><artifactId>$artifact</artifactId><version>$version</version></dependency>"
+      done
       echo '</dependencies></project>'
     } > "$dir/pom.xml"
     (cd "$dir" && mvn -q -B dependency:build-classpath -Dmdep.outputFile=classpath.tmp >&2 && mv classpath.tmp classpath)
@@ -68,15 +42,31 @@ java_admin_classpath() {
   cat "$dir/classpath"
 }
 
+# java_classpath VERSION: the class path of that ZooKeeper release (server and client).
+java_classpath() {
+  maven_classpath "zookeeper-$1" "org.apache.zookeeper:zookeeper:$1" io.dropwizard.metrics:metrics-core:4.1.12.1 \
+    org.xerial.snappy:snappy-java:1.1.10.5 commons-cli:commons-cli:1.5.0
+}
+
+# java_admin_classpath: that of the release with what it leaves to its packagers: the AdminServer's libraries.
+java_admin_classpath() {
+  maven_classpath "zookeeper-admin-$ZK_VERSION" "org.apache.zookeeper:zookeeper:$ZK_VERSION" \
+    io.dropwizard.metrics:metrics-core:4.1.12.1 org.xerial.snappy:snappy-java:1.1.10.5 commons-cli:commons-cli:1.5.0 \
+    org.eclipse.jetty:jetty-server:9.4.58.v20250814 org.eclipse.jetty:jetty-servlet:9.4.58.v20250814 \
+    com.fasterxml.jackson.core:jackson-databind:2.18.1
+}
+
 # ensemble_classpaths: CLASSPATH_JAVA_3_9 and CLASSPATH_JAVA_3_8 for ensemble/cluster.py.
 : "${ZK_VERSION_38:=3.8.6}"
 ensemble_classpaths() {
   CLASSPATH_JAVA_3_9=$(java_classpath "$ZK_VERSION")
   CLASSPATH_JAVA_3_8=$(java_classpath "$ZK_VERSION_38")
-  # Releases leave the logging library to their packagers from 3.9.4 on; the older one's serves both.
-  CLASSPATH_JAVA_3_9+=:$(tr : '\n' <<< "$CLASSPATH_JAVA_3_8" | grep '/logback-[^/]*\.jar$' | paste -sd :)
+  CLASSPATH_JAVA_3_9+=:$(logback)
   export CLASSPATH_JAVA_3_9 CLASSPATH_JAVA_3_8 FERROKEEPER PYTHONDONTWRITEBYTECODE=1
 }
+
+# Releases leave the logging library to their packagers from 3.9.4 on; the older one's serves both.
+logback() { tr : '\n' <<< "$CLASSPATH_JAVA_3_8" | grep '/logback-[^/]*\.jar$' | paste -sd :; }
 
 # wait_ready PORT PID: returns once the server on PORT answers a session handshake's precondition (srvr), fails if PID ends.
 wait_ready() {

@@ -214,6 +214,7 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
             client_port = Some(opened);
         }
     }
+    let leaving = member.as_ref().map(|(member, _)| member.clone());
     if let Some((member, inbox)) = member {
         member.begin(inbox, client_port);
     }
@@ -232,6 +233,9 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
     loops.stop();
     for thread in threads {
         let _ = thread.join();
+    }
+    if let Some(member) = leaving {
+        member.leave();
     }
     pipeline.stop();
     let _ = disk.join();

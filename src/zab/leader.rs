@@ -135,9 +135,9 @@ impl Leader {
         self.links.insert(link, LearnerLink::new(ctx.now));
     }
 
-    pub(super) fn down(&mut self, link: LinkId) -> Result<(), End> {
+    pub(super) fn down(&mut self, link: LinkId, ctx: &Ctx<'_>) -> Result<(), End> {
         self.forget(link);
-        self.end()
+        self.end(ctx)
     }
 
     fn forget(&mut self, link: LinkId) {
@@ -224,7 +224,7 @@ impl Leader {
             _ => {}
         }
         self.advance(ctx);
-        self.end()
+        self.end(ctx)
     }
 
     fn enter(&mut self, phase: Phase, ctx: &Ctx<'_>) {
@@ -294,13 +294,15 @@ impl Leader {
             self.check_quorum(ctx)?;
         }
         self.advance(ctx);
-        self.end()
+        self.end(ctx)
     }
 
-    /// A leader that is alone needs nobody to leave before it hands over.
-    fn end(&self) -> Result<(), End> {
+    /// A leader that is alone needs nobody to leave before it hands over. Others may have committed the change before it
+    /// is on this disk: who asked for it here is to hear so.
+    fn end(&self, ctx: &Ctx<'_>) -> Result<(), End> {
+        let is_done = self.links.is_empty() && ctx.disk.delivered() >= ctx.disk.committed();
         match self.successor {
-            Some(designated) if self.links.is_empty() => Err(End::Designated(designated)),
+            Some(designated) if is_done => Err(End::Designated(designated)),
             _ => Ok(()),
         }
     }

@@ -167,7 +167,7 @@ impl Peer {
             (Role::Leading(leader), Input::Packet(link, packet)) => {
                 return leader.packet(link, packet, ctx);
             }
-            (Role::Leading(leader), Input::Down(link)) => return leader.down(link),
+            (Role::Leading(leader), Input::Down(link)) => return leader.down(link, ctx),
             (Role::Leading(leader), Input::Propose(txns)) => return leader.propose(txns, ctx),
             (Role::Leading(leader), Input::Sync(link, after)) => leader.sync(link, after, ctx),
             (Role::Leading(leader), Input::SnapshotSent(link)) => leader.snapshot_sent(link, now),

@@ -17,6 +17,7 @@ mod status;
 mod times;
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -99,6 +100,8 @@ pub struct Member {
     client_port: OnceLock<Arc<ClientPort>>,
     runtime: runtime::Handle,
     timer: Notify,
+    /// The process ends.
+    leaving: AtomicBool,
     began: Instant,
 }
 
@@ -154,11 +157,23 @@ impl Member {
 
     /// What came together.
     fn inputs(self: &Arc<Self>, inputs: impl IntoIterator<Item = Input>) {
+        let leaving = self.leaving.load(Ordering::Relaxed);
+        let counts = |input: &Input| !leaving || matches!(input, Input::Persisted(_));
         let mut core = self.core.lock();
-        for input in inputs {
+        for input in inputs.into_iter().filter(counts) {
             self.step(&mut core, input);
         }
         self.finish(core);
+    }
+
+    /// The process ends. Other members look for another leader at once, and nothing is taken from them any more: as long
+    /// as a disk is slower than they are, the log would never come to its end.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+        let links: Vec<_> = self.links.lock().values().cloned().collect();
+        for link in links {
+            link.close();
+        }
     }
 
     fn step(self: &Arc<Self>, core: &mut Core, input: Input) {
@@ -386,7 +401,7 @@ impl Member {
 
     /// Gives the peer the time when it asked for it.
     pub async fn run_timer(self: Arc<Self>) {
-        loop {
+        while !self.leaving.load(Ordering::Relaxed) {
             let wait = {
                 let mut core = self.core.lock();
                 core.wake_at = core.peer.deadline();

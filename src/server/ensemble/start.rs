@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -178,6 +179,7 @@ impl Member {
             client_port: OnceLock::new(),
             runtime: tokio::runtime::Handle::current(),
             timer: Notify::new(),
+            leaving: AtomicBool::new(false),
             began,
             pipeline: pipeline.clone(),
         });

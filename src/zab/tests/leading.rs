@@ -528,6 +528,23 @@ fn a_reconfiguration_needs_quorums_of_both_configurations() {
     assert_eq!(out.last().map(String::as_str), Some("deliver 2.2"));
 }
 
+/// The followers are gone to the next leader at once, and a client that removed this one here waits for its answer.
+#[test]
+fn who_hands_over_leaves_when_it_has_applied_what_the_others_committed() {
+    let mut script = Script::leading_two(used(3, 3));
+    let mut config = members(2, 0);
+    config.version = z(2, 1).0;
+    script.step(Input::Propose(vec![reconfig_txn(z(2, 1), &config)]));
+    script.from(1, PacketKind::ACK, z(2, 1));
+    let out = script.from(2, PacketKind::ACK, z(2, 1));
+    assert!(out.contains(&"1 <- COMMITANDACTIVATE 2.1".to_owned()));
+    script.step(Input::Down(LinkId(1)));
+    assert_eq!(script.step(Input::Down(LinkId(2))), NONE);
+    let out = script.persist_all();
+    assert_eq!(out[0], "deliver 2.1");
+    assert!(out[1].starts_with("became "), "{out:?}");
+}
+
 #[test]
 fn who_is_synced_is_told_when_it_changes() {
     let mut script = Script::leading_two(used(3, 3));
