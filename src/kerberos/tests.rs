@@ -380,8 +380,8 @@ fn finish(
     let mut client = trial.initiator();
     let mut server = server;
     if wants_reply {
-        // Token 02 00 of this mechanism, with a key that the client takes over.
-        assert_eq!(token[token.len().min(13)..][..2], [2, 0], "{token:02x?}");
+        // Behind the mechanism, 02 00: a proof of the server's, with a key that the client takes over.
+        assert!(token.windows(5).any(|five| five == [1, 2, 2, 2, 0]));
         client.key = key(client.key.enctype(), 7);
         client.flags = 4;
         let gssapi::Step::Continue(next, offer) = server.step(b"")? else {
@@ -470,7 +470,7 @@ fn the_exchange_has_its_order() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
     #[test]
     fn any_token_is_refused_or_alices(
         changes in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 0..4),
