@@ -5,14 +5,13 @@ import atexit
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
 import traceback
 
 import wire
-from cluster import LOGBACK, TEST_JVM, Failed, eventually, free_port
+from cluster import LOGBACK, TEST_JVM, Failed, ask, eventually, free_port
 from kdc import REALM, Kdc
 
 WORK = os.environ["WORK"]
@@ -78,8 +77,8 @@ class Server:
         self.write("server.pid", f"{self.process.pid}\n")
         atexit.register(self.end)
         if starts:
-            eventually(lambda: f"a server that listens: {self.log()[-3000:]}",
-                       lambda: listens(self.port) or self.process.poll() is not None)
+            eventually(lambda: f"a server that serves: {self.log()[-3000:]}",
+                       lambda: "Mode:" in (ask(self.port, "srvr") or "") or self.process.poll() is not None)
 
     def write(self, name, text):
         path = os.path.join(self.directory, name)
@@ -109,14 +108,6 @@ class Server:
         self.end(signal.SIGTERM)
         if kind is not None:
             print(self.log()[-3000:], flush=True)
-
-
-def listens(port):
-    try:
-        socket.create_connection(("127.0.0.1", port), 5).close()
-        return True
-    except OSError:
-        return False
 
 
 # -- clients --
