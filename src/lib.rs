@@ -7,6 +7,7 @@ pub mod client;
 pub mod config;
 pub mod ids;
 pub mod json;
+pub mod kerberos;
 pub mod logging;
 pub mod membership;
 pub mod net;

@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 
 pub use diagnostics::{ConfigError, Invalid, Level, Notice, Origin};
 pub use load::{SourceFile, Sources};
-pub use sasl::{Sasl, SaslOfMembers};
+pub use sasl::{Kerberos, Sasl, SaslOfMembers};
 pub use system_properties::SystemProperties;
 pub use tls::{
     CIPHER_SUITES, ClientAuth, ClientTls, QuorumTls, StoreFormat, Tls, TlsProtocols, TlsStore,

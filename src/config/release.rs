@@ -15,10 +15,6 @@ use super::{Config, Membership};
 
 const ABSENT: &[(Feature, &str)] = &[
     (
-        Feature::Kerberos,
-        "Kerberos is not available in this release; SASL is DIGEST-MD5",
-    ),
-    (
         Feature::JavaFiles,
         "logs and snapshots are kept in a format of this server's own, which paces and purges itself",
     ),

@@ -1,4 +1,5 @@
-//! Authentication by SASL as it is configured: where the accounts stand, and who has to use them.
+//! Authentication by SASL as it is configured: where the accounts stand, who has to use them, and how users of Kerberos
+//! are named.
 
 use std::path::PathBuf;
 
@@ -14,10 +15,24 @@ pub struct Sasl {
     pub needs_clients_section: bool,
     /// In place of the one that the file gives to `super`.
     pub super_password: Option<Secret>,
+    pub kerberos: Kerberos,
     /// `None`: members do not authenticate to one another.
     pub members: Option<SaslOfMembers>,
     /// `fips-mode=true`, said explicitly.
     pub fips: bool,
+}
+
+/// What counts if the section of clients logs in to Kerberos.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kerberos {
+    /// `java.security.krb5.conf`
+    pub conf_file: Option<PathBuf>,
+    /// `java.security.krb5.realm`, in place of the one that the file gives.
+    pub default_realm: Option<String>,
+    /// `security.auth_to_local`
+    pub name_rules: String,
+    pub removes_host: bool,
+    pub removes_realm: bool,
 }
 
 /// `quorum.auth.*`

@@ -17,12 +17,12 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::admission::Held;
 use super::outbox::Outbox;
+use super::sasl::Exchange;
 use crate::auth::Id;
 use crate::ids::{ConnId, Xid};
 use crate::ops::put;
 use crate::proto::client::ReplyHeader;
 use crate::proto::{ErrorCode, OpCode};
-use crate::sasl::digest_md5::Server;
 use crate::session::Session;
 
 /// A way to send that may be used from any thread and never blocks.
@@ -99,7 +99,7 @@ pub(super) struct State {
     pub session: Option<Arc<Session>>,
     pub ids: Arc<[Id]>,
     /// Its SASL exchange, while the next token is awaited.
-    pub sasl: Option<Box<Server>>,
+    pub sasl: Option<Exchange>,
     pub queue: VecDeque<Waiting>,
     out: Vec<u8>,
     /// Somebody is writing to the socket, outside the lock.

@@ -2,9 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use super::Pipeline;
 use super::client::{Client, State, header_frame};
-use super::sasl::Step;
+use super::sasl::{Proved, Step};
+use super::{Pipeline, wall_ms};
 use crate::auth::{AuthOutcome, Id};
 use crate::ids::SessionId;
 use crate::ops;
@@ -60,16 +60,12 @@ impl Pipeline {
             // Clients take an answer without a token as a server without SASL.
             return state.answer_in_turn(&sasl_frame(xid, ErrorCode::OK, None));
         };
-        let token = match sasl.step(&mut state.sasl, token) {
+        let token = match sasl.step(&mut state.sasl, token, wall_ms()) {
             Step::Challenge(token) => Some(token),
-            Step::Proved { answer, user, ids } => {
-                let session = state.session.as_ref().map_or(SessionId::NONE, |s| s.id);
-                tracing::info!(
-                    "Session 0x{:x}: adding SASL authorization for authorizationID: {user}",
-                    session.0
-                );
-                add_ids(state, ids);
-                Some(answer)
+            Step::Proved(proved) => {
+                log_success(state, &proved);
+                add_ids(state, proved.ids);
+                proved.answer
             }
             Step::Failed(why) => {
                 tracing::warn!(
@@ -85,6 +81,27 @@ impl Pipeline {
         };
         state.answer_in_turn(&sasl_frame(xid, ErrorCode::OK, token.as_deref()));
     }
+}
+
+/// People look for these lines when they search for why somebody is not let in.
+fn log_success(state: &State, proved: &Proved) {
+    let Proved {
+        authentication,
+        authorization,
+        user,
+        ..
+    } = proved;
+    let session = state.session.as_ref().map_or(SessionId::NONE, |s| s.id);
+    // What clients made up could end the line.
+    let authorization = authorization.escape_debug();
+    tracing::info!(
+        "Successfully authenticated client: authenticationID={authentication};  authorizationID={authorization}."
+    );
+    tracing::info!("Setting authorizedID: {user}");
+    tracing::info!(
+        "Session 0x{:x}: adding SASL authorization for authorizationID: {user}",
+        session.0
+    );
 }
 
 fn add_ids(state: &mut State, new: Vec<Id>) {

@@ -7,7 +7,8 @@
 //! };
 //! ```
 //!
-//! Answers to the JDK's `ConfigFile`; of modules it knows ZooKeeper's own. `${...}` is not expanded but refused.
+//! Answers to the JDK's `ConfigFile`; of modules it knows ZooKeeper's own, and of the JDK's `Krb5LoginModule` what a
+//! service needs: a keytab. `${...}` is not expanded but refused.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,6 +25,7 @@ use nom::{IResult, Parser};
 use super::{Accounts, Login, Password};
 
 const DIGEST: &str = "org.apache.zookeeper.server.auth.DigestLoginModule";
+const KERBEROS: &str = "com.sun.security.auth.module.Krb5LoginModule";
 const ACCOUNT: &str = "user_";
 
 /// A file's sections by name.
@@ -65,10 +67,21 @@ pub enum JaasError {
 /// A section that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SectionError {
-    #[error("{0} logs in to Kerberos, which this server cannot; use {DIGEST}")]
-    Kerberos(String),
-    #[error("the login module {0} is not known; use {DIGEST}")]
+    #[error(
+        "Kerberos between members is not available in this release; use {DIGEST} in place of {KERBEROS}"
+    )]
+    KerberosOfMembers,
+    #[error("the login module {0} is not known; use {DIGEST} or {KERBEROS}")]
     UnknownModule(String),
+    #[error(
+        "{KERBEROS} needs useKeyTab=true and keyTab=\"<file>\": clients are believed by the keys of a file, and \
+         neither a ticket cache nor a password is used"
+    )]
+    NoKeytab,
+    #[error(
+        "{KERBEROS} needs the principal that clients ask tickets for: principal=\"zookeeper/<host>@<REALM>\""
+    )]
+    NoPrincipal,
     #[error("it has no username and password")]
     NoLogin,
 }
@@ -116,7 +129,44 @@ impl Jaas {
     }
 }
 
+/// How clients prove who they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Offer {
+    DigestMd5(Accounts),
+    Gssapi(KeytabLogin),
+}
+
+/// Whose keys count, as it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeytabLogin {
+    pub keytab: String,
+    pub principal: String,
+    /// Accounts beside it have no effect, as on the JVM: clients do not say which mechanism they use.
+    pub hides_accounts: bool,
+}
+
 impl Section {
+    /// What the section offers to clients: Kerberos if it logs in to it.
+    pub fn offer(&self) -> Result<Offer, SectionError> {
+        let Some(kerberos) = self.modules.iter().find(|module| module.name == KERBEROS) else {
+            return self.accounts().map(Offer::DigestMd5);
+        };
+        let is_unknown = |module: &&Module| module.name != KERBEROS && module.name != DIGEST;
+        if let Some(other) = self.modules.iter().find(is_unknown) {
+            return Err(SectionError::UnknownModule(other.name.clone()));
+        }
+        let option = |name: &str| kerberos.options.get(name).map(String::as_str);
+        let uses_keytab = option("useKeyTab").is_some_and(|word| word.eq_ignore_ascii_case("true"));
+        let keytab = option("keyTab").filter(|file| uses_keytab && !file.is_empty());
+        // The JDK takes * for whoever is in the keytab, and then ZooKeeper takes the section for one of DIGEST-MD5.
+        let principal = option("principal").filter(|name| !name.is_empty() && *name != "*");
+        Ok(Offer::Gssapi(KeytabLogin {
+            keytab: keytab.ok_or(SectionError::NoKeytab)?.to_owned(),
+            principal: principal.ok_or(SectionError::NoPrincipal)?.to_owned(),
+            hides_accounts: self.modules.iter().any(|module| module.name == DIGEST),
+        }))
+    }
+
     /// Who is listed with a password: options `user_<name>`.
     pub fn accounts(&self) -> Result<Accounts, SectionError> {
         let accounts = self.options()?.filter_map(|(name, password)| {
@@ -143,9 +193,7 @@ impl Section {
 
     fn options(&self) -> Result<impl Iterator<Item = (&String, &String)>, SectionError> {
         match self.modules.iter().find(|module| module.name != DIGEST) {
-            Some(other) if other.name.ends_with("Krb5LoginModule") => {
-                Err(SectionError::Kerberos(other.name.clone()))
-            }
+            Some(other) if other.name == KERBEROS => Err(SectionError::KerberosOfMembers),
             Some(other) => Err(SectionError::UnknownModule(other.name.clone())),
             None => Ok(self.modules.iter().flat_map(|module| &module.options)),
         }
@@ -315,13 +363,68 @@ Other { a.B optional; };
         );
         assert!(matches!(
             jaas.section("Client").unwrap().accounts(),
-            Err(SectionError::Kerberos(_))
+            Err(SectionError::KerberosOfMembers)
         ));
         assert_eq!(
             jaas.section("Other").unwrap().login(),
             Err(SectionError::UnknownModule("a.B".to_owned()))
         );
         assert_eq!(jaas.section("server"), None);
+    }
+
+    #[test]
+    fn what_is_offered_to_clients() {
+        let offer = |modules: &str| {
+            let jaas = Jaas::parse(&format!("A {{ {modules} }};")).unwrap();
+            jaas.section("A").unwrap().offer()
+        };
+        let keytab = "useKeyTab=True keyTab=\"/k\" storeKey=true principal=\"zookeeper/h@R\";";
+        let expected = |hides_accounts| KeytabLogin {
+            keytab: "/k".to_owned(),
+            principal: "zookeeper/h@R".to_owned(),
+            hides_accounts,
+        };
+        let digest = format!("{DIGEST} required user_a=b;");
+        let kerberos = format!("{KERBEROS} required {keytab}");
+        assert_eq!(offer(&kerberos), Ok(Offer::Gssapi(expected(false))));
+        for both in [
+            format!("{digest} {kerberos}"),
+            format!("{kerberos} {digest}"),
+        ] {
+            assert_eq!(offer(&both), Ok(Offer::Gssapi(expected(true))));
+        }
+        assert!(matches!(offer(&digest), Ok(Offer::DigestMd5(_))));
+        for (options, error) in [
+            (
+                "useTicketCache=true principal=\"a@R\"",
+                SectionError::NoKeytab,
+            ),
+            ("useKeyTab=true principal=\"a@R\"", SectionError::NoKeytab),
+            (
+                "useKeyTab=false keyTab=\"/k\" principal=\"a@R\"",
+                SectionError::NoKeytab,
+            ),
+            ("useKeyTab=true keyTab=\"/k\"", SectionError::NoPrincipal),
+            (
+                "useKeyTab=true keyTab=\"/k\" principal=\"*\"",
+                SectionError::NoPrincipal,
+            ),
+        ] {
+            assert_eq!(
+                offer(&format!("{KERBEROS} required {options};")),
+                Err(error),
+                "{options}"
+            );
+        }
+        assert_eq!(
+            offer(&format!("{kerberos} a.B required;")),
+            Err(SectionError::UnknownModule("a.B".to_owned()))
+        );
+        let ibm = "com.ibm.security.auth.module.Krb5LoginModule";
+        assert_eq!(
+            offer(&format!("{ibm} required;")),
+            Err(SectionError::UnknownModule(ibm.to_owned()))
+        );
     }
 
     #[test]

@@ -1,13 +1,15 @@
-//! Proofs of identity by name and password that do not send the password: the mechanism DIGEST-MD5, and the JAAS files
-//! that hold the accounts.
+//! Proofs of identity that do not send a password: the mechanisms DIGEST-MD5 (name and password) and GSSAPI (Kerberos),
+//! and the JAAS files that say which one, and hold the accounts.
 //!
-//! Both sides of the mechanism are here, because a member of an ensemble is either; clients of the server use the same.
+//! Both sides of DIGEST-MD5 are here, because a member of an ensemble is either; clients of the server use the same. Of
+//! GSSAPI there is the server's.
 //! Knows neither sockets nor packets nor files: tokens go in and out, and nonces are handed to the mechanism.
 //! Answers to the JDK's `DigestMD5Server`, `DigestMD5Client` and `ConfigFile`, and to `DigestLoginModule`.
 
 #![deny(clippy::disallowed_methods)]
 
 pub mod digest_md5;
+pub mod gssapi;
 pub mod jaas;
 
 mod directives;

@@ -7,6 +7,7 @@ mod client_port;
 mod ensemble;
 mod footprint;
 pub mod history;
+mod keytab;
 mod metrics_port;
 pub mod migrate;
 mod progress;
@@ -33,9 +34,8 @@ use crate::pipeline::audit::{self, Outcome};
 use crate::pipeline::connection_throttle::ConnectionThrottleSettings;
 use crate::pipeline::recovery::Restoring;
 use crate::pipeline::role::Role;
-use crate::pipeline::sasl::SaslSettings;
+use crate::pipeline::sasl::{Mechanism, SaslSettings};
 use crate::pipeline::{Pipeline, Settings};
-use crate::sasl::Accounts;
 use crate::storage::snapshot::Limits;
 use crate::storage::{self, LogHandle, Replay, Room, Storage, StorageConfig, StorageError};
 use admin::{AdminServer, Backup};
@@ -82,7 +82,9 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
     let rules = rules(config)?;
     let sasl = sasl::accounts(&config.sasl)?;
     let settings = Settings {
-        sasl: sasl.clients.map(|accounts| sasl_settings(config, accounts)),
+        sasl: sasl
+            .clients
+            .map(|mechanism| sasl_settings(config, mechanism)),
         ..settings(config)
     };
     let securities = Securities::new(config)?;
@@ -426,9 +428,9 @@ fn has_local_sessions(config: &Config) -> bool {
     config.is_distributed() && config.ensemble.local_sessions_enabled
 }
 
-fn sasl_settings(config: &Config, accounts: Accounts) -> SaslSettings {
+fn sasl_settings(config: &Config, mechanism: Mechanism) -> SaslSettings {
     SaslSettings {
-        accounts,
+        mechanism,
         super_users: config.auth.sasl_super_users.clone(),
         lets_failed_go_on: config.auth.allow_sasl_failed_clients,
     }

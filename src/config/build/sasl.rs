@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use super::super::settings::Reader;
-use super::super::{Sasl, SaslOfMembers, Secret};
+use super::super::{Kerberos, Sasl, SaslOfMembers, Secret};
 
 const FILE: &str = "java.security.auth.login.config";
 const CLIENTS_SECTION: &str = "sasl.serverconfig";
@@ -25,11 +25,6 @@ pub(super) fn sasl(sasl_is_enforced: bool, r: &mut Reader<'_>) -> Sasl {
         );
         refuse(ENABLE, message, r);
     }
-    let fips = r.boolean("fips-mode", false);
-    if fips && jaas_file.is_some() {
-        let message = "SASL is DIGEST-MD5 here, and FIPS does not know MD5; set fips-mode=false, or do without SASL";
-        refuse("fips-mode", message.to_owned(), r);
-    }
     let named = r.nonempty(CLIENTS_SECTION);
     Sasl {
         jaas_file,
@@ -38,8 +33,23 @@ pub(super) fn sasl(sasl_is_enforced: bool, r: &mut Reader<'_>) -> Sasl {
         super_password: r
             .nonempty("SASLAuthenticationProvider.superPassword")
             .map(Secret::new),
+        kerberos: kerberos(r),
         members,
-        fips,
+        fips: r.boolean("fips-mode", false),
+    }
+}
+
+fn kerberos(r: &mut Reader<'_>) -> Kerberos {
+    Kerberos {
+        conf_file: r
+            .nonempty("java.security.krb5.conf")
+            .map(|given| path(&given)),
+        default_realm: r.nonempty("java.security.krb5.realm"),
+        name_rules: r
+            .text("security.auth_to_local")
+            .unwrap_or_else(|| "DEFAULT".to_owned()),
+        removes_host: r.is_word("kerberos.removeHostFromPrincipal", "true"),
+        removes_realm: r.is_word("kerberos.removeRealmFromPrincipal", "true"),
     }
 }
 
@@ -74,8 +84,8 @@ fn members(r: &mut Reader<'_>) -> Option<SaslOfMembers> {
         refuse(key, message, r);
     }
     if enabled && principal {
-        let message = "Kerberos is not available in this release; remove the key, and use DigestLoginModule in the \
-                       sections of the JAAS file";
+        let message = "Kerberos between members is not available in this release; remove the key, and use \
+                       DigestLoginModule in the sections QuorumServer and QuorumLearner of the JAAS file";
         refuse(PRINCIPAL, message.to_owned(), r);
     }
     enabled.then_some(SaslOfMembers {

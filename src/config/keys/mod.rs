@@ -38,7 +38,6 @@ pub enum Property {
 pub enum Feature {
     Core,
     Tls,
-    Kerberos,
     Audit,
     /// How Java's own log and snapshot files are written.
     JavaFiles,

@@ -3,7 +3,7 @@
 //! Knows spellings and verdicts only. Answers to no Java class: there the names are spread over
 //! the classes that read them.
 
-use super::Feature::{Audit, JavaFiles, Kerberos, QueuePoll, ResponseCache, ThrottleShutdown, Tls};
+use super::Feature::{Audit, JavaFiles, QueuePoll, ResponseCache, ThrottleShutdown, Tls};
 use super::{Feature, Key, Property, Verdict};
 
 impl Key {
@@ -73,7 +73,8 @@ const fn prop(name: &'static str) -> Key {
 const THREADS: &str = "this server sizes its threads by itself";
 const JAVA_PIPELINE: &str = "it switches a detail of Java's request pipeline";
 const TESTING: &str = "it exists for ZooKeeper's own tests; remove it";
-const NO_KERBEROS_TOOL: &str = "it concerns Java's Kerberos login";
+const NO_KERBEROS_LOGIN: &str =
+    "this server does not log in to Kerberos: it believes tickets for the key of its keytab";
 const NEVER_READ: &str = "ZooKeeper does not read it either";
 const METRICS_TLS: &str = "metrics are served by HTTP alone, as by ZooKeeper 3.9; let them out through a proxy, or bind them to loopback";
 const JAVA_CLASS: &str = "this server cannot load Java classes; remove it";
@@ -218,18 +219,17 @@ pub static KEYS: &[Key] = &[
     prop("enforce.auth.enabled"),
     prop("enforce.auth.schemes"),
     prop("sasl.serverconfig"),
-    prop("kerberos.removeHostFromPrincipal").of(Kerberos),
-    prop("kerberos.removeRealmFromPrincipal").of(Kerberos),
-    prop("kerberos.canonicalizeHostNames").of(Kerberos),
-    prop("kerberos.minReLoginTimeMs").of(Kerberos),
-    prop("security.auth_to_local").of(Kerberos),
+    prop("kerberos.removeHostFromPrincipal"),
+    prop("kerberos.removeRealmFromPrincipal"),
+    prop("kerberos.canonicalizeHostNames").no_effect(NO_KERBEROS_LOGIN),
+    prop("kerberos.minReLoginTimeMs").no_effect(NO_KERBEROS_LOGIN),
+    prop("security.auth_to_local"),
     prop("java.security.auth.login.config").named(&["java.security.auth.login.config"]),
-    prop("java.security.krb5.conf")
-        .named(&["java.security.krb5.conf"])
-        .of(Kerberos),
-    prop("requireKerberosConfig").no_effect(NO_KERBEROS_TOOL),
-    prop("server.realm").no_effect(NO_KERBEROS_TOOL),
-    prop("kinit").no_effect(NO_KERBEROS_TOOL),
+    prop("java.security.krb5.conf").named(&["java.security.krb5.conf"]),
+    prop("java.security.krb5.realm").named(&["java.security.krb5.realm"]),
+    prop("requireKerberosConfig").no_effect(NO_KERBEROS_LOGIN),
+    prop("server.realm").no_effect(NO_KERBEROS_LOGIN),
+    prop("kinit").no_effect(NO_KERBEROS_LOGIN),
     prop("requireClientAuthScheme").no_effect(NEVER_READ),
     prop("jaasLoginRenew").no_effect(NEVER_READ),
     prop("IPAuthenticationProvider.usexforwardedfor"),
@@ -239,7 +239,7 @@ pub static KEYS: &[Key] = &[
     direct("quorum.auth.serverRequireSasl"),
     direct("quorum.auth.learner.saslLoginContext"),
     direct("quorum.auth.server.saslLoginContext"),
-    direct("quorum.auth.kerberos.servicePrincipal").of(Kerberos),
+    direct("quorum.auth.kerberos.servicePrincipal"),
     // TLS
     direct("sslQuorum").of(Tls),
     direct("portUnification").of(Tls),

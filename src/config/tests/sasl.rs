@@ -81,3 +81,35 @@ fn enforcing_sasl_needs_its_scheme() {
         "{error}"
     );
 }
+
+#[test]
+fn users_of_kerberos() {
+    let (config, _) = read("");
+    let default = Kerberos {
+        conf_file: None,
+        default_realm: None,
+        name_rules: "DEFAULT".to_owned(),
+        removes_host: false,
+        removes_realm: false,
+    };
+    assert_eq!(config.sasl.kerberos, default);
+    let loaded = read_with(
+        "kerberos.removeHostFromPrincipal=true\nkerberos.removeRealmFromPrincipal=TRUE",
+        "-Djava.security.krb5.conf=/krb5.conf -Djava.security.krb5.realm=R \
+         -Dzookeeper.security.auth_to_local=RULE:[1:$1]DEFAULT",
+    );
+    let expected = Kerberos {
+        conf_file: Some("/krb5.conf".into()),
+        default_realm: Some("R".to_owned()),
+        name_rules: "RULE:[1:$1]DEFAULT".to_owned(),
+        removes_host: true,
+        // As in Java, only this word counts.
+        removes_realm: false,
+    };
+    assert_eq!(loaded.0.sasl.kerberos, expected);
+    let told = warnings(&loaded);
+    assert!(
+        told.len() == 1 && told[0].contains("only the exact word true changes anything"),
+        "{told:?}"
+    );
+}

@@ -55,7 +55,7 @@ fn properties_without_effect_are_named() {
         told("-Djava.security.auth.login.config=/jaas.conf"),
         Vec::<String>::new()
     );
-    assert!(told("-Djava.security.krb5.conf=/k")[0].contains("Kerberos is not available"));
+    assert_eq!(told("-Djava.security.krb5.conf=/k"), Vec::<String>::new());
 }
 
 #[test]
