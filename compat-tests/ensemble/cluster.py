@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import traceback
 
@@ -25,13 +24,6 @@ SUPER_DIGEST = "super:D/InIHSb7yEEbrWz8b9l71RjZJU="
 
 # The JVM of a test server: small, and quick to start on a machine with few cores.
 TEST_JVM = "-Xmx384m -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
-
-# What makes the original end by itself, by what its log says then, and why. Who supervises it starts it again.
-KNOWN_ENDS = {
-    "Committed proposal cached out of order":
-        "since 3.9.4, who parts with its leader reads its log while the last commits are still applied, and takes what is"
-        " just being applied for a gap",
-}
 
 LOGBACK = """<configuration>
   <appender name="out" class="ch.qos.logback.core.ConsoleAppender">
@@ -107,7 +99,6 @@ class Server:
         self.data = os.path.join(self.directory, "data")
         self.config = os.path.join(self.directory, "zoo.cfg")
         self.process = None
-        self.supervised = threading.Lock()
         self.paused = False
         self.runs = 0
         # Digests that did not match while a snapshot was completed, and up to where remembered ones do not count.
@@ -169,19 +160,6 @@ class Server:
 
     def running(self):
         return self.process is not None and self.process.poll() is None
-
-    def supervise(self):
-        """Starts the server again if it has ended as the original is known to. Clients ask servers too: one does it."""
-        with self.supervised:
-            if self.kind == "ferrokeeper" or self.process is None or self.process.poll() is None:
-                return
-            log = self.log()
-            for line, reason in KNOWN_ENDS.items():
-                if line in log:
-                    print(f"    known of the original: {self} has ended with {line!r}: {reason}", flush=True)
-                    self.process = None
-                    self.start()
-                    return
 
     def end(self, how=signal.SIGKILL):
         """Ends the process with that signal."""
@@ -271,7 +249,6 @@ class Server:
         return self.client_port
 
     def word(self, word):
-        self.supervise()
         return ask(self.address, word)
 
     def status(self):
@@ -386,7 +363,6 @@ class Cluster:
 
         def serving():
             for server in wanted:
-                server.supervise()
                 if server.process.poll() is not None:
                     raise Failed(f"{server} ended with status {server.process.returncode}; its log ends with\n"
                                  + "".join(server.log().splitlines(keepends=True)[-25:]))
@@ -399,7 +375,6 @@ class Cluster:
     def wait_serving_as_guest(self, server):
         """Until a server that is not a member yet has what the leader has: it serves as what it is going to be."""
         def serves():
-            server.supervise()
             if server.process.poll() is not None:
                 raise Failed(f"{server} ended with status {server.process.returncode}; its log ends with\n"
                              + "".join(server.log().splitlines(keepends=True)[-25:]))

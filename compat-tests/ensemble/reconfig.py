@@ -7,7 +7,7 @@ import re
 import subprocess
 
 from client import DATA_CHANGED, Session, SessionLost, Unknown
-from cluster import SUPER_PASSWORD, TEST_JVM, Failed, ask, eventually, free_port
+from cluster import SUPER_PASSWORD, Failed, ask, eventually, free_port
 from java_client import JavaClient
 
 SETTINGS = {"reconfigEnabled": "true", "standaloneEnabled": "false"}
@@ -435,8 +435,7 @@ def reconfig_curator(it):
 def script_status(server):
     """What the original's `zkServer.sh status` says of a server, by its configuration: (exit code, mode or what it said)."""
     scripts = os.environ["ZK_SCRIPTS"]
-    environment = dict(os.environ, ZOO_LOG_DIR=os.path.join(server.directory, "script-logs"), JMXDISABLE="true",
-                       CLIENT_JVMFLAGS=TEST_JVM)
+    environment = dict(os.environ, ZOO_LOG_DIR=os.path.join(server.directory, "script-logs"), JMXDISABLE="true")
     done = subprocess.run([os.path.join(scripts, "zkServer.sh"), "status", server.config], env=environment,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
     found = re.search(r"^Mode: (.*)$", done.stdout, re.M)
