@@ -21,5 +21,5 @@ if ! "$venv/bin/python3" -c 'import kazoo, puresasl' 2> /dev/null; then
 fi
 modules=$("$venv/bin/python3" -c 'import os, kazoo; print(os.path.dirname(os.path.dirname(kazoo.__file__)))')
 make_work
-export SERVER WORK="$work" PYTHONPATH="$here:$here/../ensemble:$here/../crash:$modules"
+export SERVER WORK="$work" PYTHONPATH="$here:$here/../ensemble:$here/../lib:$modules"
 "$python" "$here/kerberos_suite.py" "$@"

@@ -48,12 +48,8 @@ const DIFFERENT: &str = "
     multiAddress.reachabilityCheckTimeoutMs: addresses are tried by connecting
     multiAddress.reachabilityCheckEnabled: addresses are tried by connecting
     observerMaster.sizeLimit: what is not in memory comes from the log
-    kerberos.removeHostFromPrincipal: no Kerberos
-    kerberos.removeRealmFromPrincipal: no Kerberos
-    kerberos.canonicalizeHostNames: no Kerberos
-    kerberos.minReLoginTimeMs: no Kerberos
-    security.auth_to_local: no Kerberos
-    quorum.auth.kerberos.servicePrincipal: no Kerberos, and refused where it would be used
+    kerberos.canonicalizeHostNames: of who logs in, which members do not by Kerberos
+    kerberos.minReLoginTimeMs: of who logs in, which members do not by Kerberos
     maxResponseCacheSize: there is no cache
     maxGetChildrenResponseCacheSize: there is no cache
     request_throttler.shutdownTimeout: what waits is not answered at the end
@@ -255,6 +251,7 @@ fn the_table_of_keys_has_no_key_that_is_not_here() {
             "dynamicConfigFile",
             "java.security.auth.login.config",
             "java.security.krb5.conf",
+            "java.security.krb5.realm",
             "ssl.ocsp",
             "ssl.quorum.ocsp",
             "admin.dashboard.edit",
