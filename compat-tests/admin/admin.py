@@ -14,7 +14,8 @@ import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
-from servers import GIVE_UP_S, Server, client, free_ports, trusting  # noqa: E402
+from ports import free_ports  # noqa: E402
+from servers import GIVE_UP_S, Server, client, trusting  # noqa: E402
 
 DIR, ONLY = sys.argv[1], sys.argv[2:]
 SET_ACL = 7

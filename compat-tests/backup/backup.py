@@ -14,6 +14,7 @@ import threading
 import time
 import unittest
 
+from ports import free_port
 from wire import Connection, blob, text
 
 WORK = os.environ["WORK"]
@@ -21,12 +22,6 @@ BINARY = os.environ["FERROKEEPER"]
 SET, DELETE = 5, 2
 NODES = 20
 SEED = int(os.environ.get("SEED", "7"))
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def tool(*arguments):

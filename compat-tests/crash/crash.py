@@ -13,6 +13,7 @@ import time
 import traceback
 
 from model import *
+from ports import free_port
 from wire import *
 
 WRITERS, DEPTH = 4, 16
@@ -54,12 +55,6 @@ class Server:
     def log_end(self):
         with open(os.path.join(self.directory, "server.log"), errors="replace") as log:
             return "".join(log.readlines()[-40:])
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Writer:

@@ -9,7 +9,8 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
-from servers import GIVE_UP_S, Server, client, free_ports  # noqa: E402
+from ports import free_ports  # noqa: E402
+from servers import GIVE_UP_S, Server, client  # noqa: E402
 
 DIR, SCREENSHOTS = sys.argv[1:3]
 LONG_MS = 3_600_000

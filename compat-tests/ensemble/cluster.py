@@ -5,7 +5,6 @@ here speaks the client protocol beyond four-letter words."""
 
 import atexit
 import os
-import random
 import shutil
 import signal
 import socket
@@ -15,6 +14,7 @@ import time
 import traceback
 
 import wire
+from ports import free_port
 
 PATIENCE = 90  # seconds; only something broken lets a test wait that long
 KINDS = ("java-3.9", "java-3.8", "debian", "ferrokeeper")
@@ -48,25 +48,6 @@ def eventually(what, condition, patience=PATIENCE):
         if time.monotonic() > deadline:
             raise Failed(f"waited {patience} s in vain: {what() if callable(what) else what}")
         time.sleep(0.02)
-
-
-_taken = set()
-
-
-def free_port():
-    """A port below the range that the kernel hands out, so that no outgoing connection ever sits on it."""
-    for _ in range(10_000):
-        port = random.SystemRandom().randrange(10_000, 32_000)
-        if port in _taken:
-            continue
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        _taken.add(port)
-        return port
-    raise Failed("no free port")
 
 
 def ask(address, word, patience=5):

@@ -7,7 +7,8 @@ import re
 import subprocess
 
 from client import DATA_CHANGED, Session, SessionLost, Unknown
-from cluster import SUPER_PASSWORD, Failed, ask, eventually, free_port
+from cluster import SUPER_PASSWORD, Failed, ask, eventually
+from ports import free_port
 from java_client import JavaClient
 
 SETTINGS = {"reconfigEnabled": "true", "standaloneEnabled": "false"}

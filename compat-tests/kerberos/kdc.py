@@ -4,7 +4,8 @@ import atexit
 import os
 import subprocess
 
-from cluster import eventually, free_port
+from cluster import eventually
+from ports import free_port
 
 REALM = "EXAMPLE.ORG"
 MASTER_PASSWORD = "of-the-test"

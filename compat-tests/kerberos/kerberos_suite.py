@@ -11,7 +11,8 @@ import time
 import traceback
 
 import wire
-from cluster import LOGBACK, TEST_JVM, Failed, ask, eventually, free_port
+from cluster import LOGBACK, TEST_JVM, Failed, ask, eventually
+from ports import free_port
 from kdc import REALM, Kdc
 
 WORK = os.environ["WORK"]

@@ -18,9 +18,7 @@ mkdir -p "$COMPAT_CACHE"
 die() { echo "error: $*" >&2; exit 1; }
 
 # free_port: a TCP port of 127.0.0.1 that nobody listens on.
-free_port() {
-  python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",0)); print(s.getsockname()[1])'
-}
+free_port() { python3 "$compat_root/lib/ports.py"; }
 
 # maven_classpath NAME GROUP:ARTIFACT:VERSION ...: the class path of these and of what they need, from Maven Central.
 maven_classpath() {

@@ -12,19 +12,10 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "ensemble"), HERE]
 import client  # noqa: E402
+from ports import free_ports  # noqa: E402
 
 # Never an expectation: only what keeps a suite that talks to a dead server from waiting for ever.
 GIVE_UP_S = 180
-
-
-def free_ports(count):
-    held = [socket.socket() for _ in range(count)]
-    for one in held:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in held]
-    for one in held:
-        one.close()
-    return ports
 
 
 class Answer:

@@ -15,7 +15,8 @@ from calls import ALL, NOBODY, OPEN, READ, Caller, acl, digest_of, superuser
 from client import CREATED, DATA_CHANGED, DELETED
 from digest_md5 import dial, exactly
 from stores import STORES, certificate
-from servers import GIVE_UP_S, free_ports
+from ports import free_ports
+from servers import GIVE_UP_S
 from trials import WORK, Tally, start, start_member
 
 MEMBER_PASSWORD, ROOT_PASSWORD = "mEmber55", "rOot66"

@@ -8,7 +8,7 @@ import calls
 from calls import (ADMIN, ALL, AUTH_FAILED, CREATE, DELETE, NO_AUTH, NOBODY, OP, OPEN, READ, UNIMPLEMENTED, WRITE, Caller,
                    acl, digest_of, superuser)
 from client import blob, text
-from servers import free_ports
+from ports import free_ports
 from trials import JAVA, SUPER_PASSWORD, Tally, start, start_member
 
 ALICE, BOB = "alice:secret", "bob:secret"

@@ -19,7 +19,7 @@ import mutate
 import peers
 from calls import OP, OPEN, Caller
 from cluster import Cluster, eventually
-from servers import free_ports
+from ports import free_ports
 from stores import STORES, certificate
 from trials import WORK, Tally, start
 

@@ -7,7 +7,8 @@ import time
 
 import calls
 from calls import ALL, NOBODY, OPEN, READ, acl, digest_of, superuser
-from servers import GIVE_UP_S, free_ports
+from ports import free_ports
+from servers import GIVE_UP_S
 from trials import JAVA, Tally, start, start_member, start_members
 
 ALICE, BOB = "alice:secret", "bob:secret"

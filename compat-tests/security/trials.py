@@ -4,7 +4,8 @@ import os
 import sys
 import traceback
 
-from servers import Server, free_ports
+from ports import free_ports
+from servers import Server
 
 KIND = os.environ["SERVER"]
 JAVA = KIND == "java"

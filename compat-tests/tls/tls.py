@@ -18,7 +18,8 @@ from kazoo.exceptions import KazooException, NoAuthError
 from kazoo.handlers.threading import KazooTimeoutError
 from kazoo.security import ACL, Id, Permissions
 
-from cluster import LOGBACK, TEST_JVM, Cluster, Failed, eventually, free_port
+from cluster import LOGBACK, TEST_JVM, Cluster, Failed, eventually
+from ports import free_port
 
 WORK = os.environ["WORK"]
 STORES = os.path.join(WORK, "stores")
