@@ -65,6 +65,9 @@ struct Arguments {
     /// Plays a script from a file instead of generated ones.
     #[arg(long)]
     replay: Option<PathBuf>,
+    /// How often (with --replay): for differences that do not show each time.
+    #[arg(long, default_value_t = 1)]
+    times: u64,
     /// Prints the whole transcript of the left server (with --replay).
     #[arg(long)]
     verbose: bool,
@@ -110,17 +113,17 @@ fn main() -> Result<()> {
         let profile = Profile::named(&script.config).context("no such configuration")?;
         let profile = arguments.fitting(&profile);
         let mut pair = Pair::start(&arguments, &profile)?;
-        let played = pair.play(&script, PATIENT)?;
-        if arguments.verbose {
-            print_transcript(&played.left);
-        }
-        return match played.difference {
-            None => {
-                println!("1 passed, 0 failed");
-                Ok(())
+        for passed in 0..arguments.times {
+            let played = pair.play(&script, PATIENT)?;
+            if arguments.verbose {
+                print_transcript(&played.left);
             }
-            Some(d) => anyhow::bail!("{}\n{}0 passed, 1 failed", d.signature, d.report),
-        };
+            if let Some(d) = played.difference {
+                anyhow::bail!("{}\n{}{passed} passed, 1 failed", d.signature, d.report);
+            }
+        }
+        println!("{} passed, 0 failed", arguments.times);
+        return Ok(());
     }
     compare_generated(&arguments)
 }
@@ -312,6 +315,10 @@ fn compare_generated(arguments: &Arguments) -> Result<()> {
         "\n{operations} operations in {:.0} s",
         begin.elapsed().as_secs_f64()
     );
+    // Once more, where a log that was cut still has them.
+    for (signature, f) in &found {
+        println!("{}{signature}\n{}", headline(f), f.report);
+    }
     println!("{passed} passed, {failed} failed");
     ensure!(
         operations > 0 && passed + failed > 0,
@@ -380,15 +387,16 @@ fn summary(found: &BTreeMap<String, Found>) -> String {
     all.sort_by_key(|(_, f)| std::cmp::Reverse(f.times));
     let mut out = String::new();
     for (signature, f) in all {
-        out.push_str(&format!(
-            "## {} times (first with seed {}): {signature}\n{}",
-            f.times, f.seed, f.report
-        ));
+        out.push_str(&format!("## {}{signature}\n{}", headline(f), f.report));
         if let Some(script) = &f.script {
             out.push_str(&format!("  script:\n{}\n", indent(&script.to_text())));
         }
     }
     out
+}
+
+fn headline(f: &Found) -> String {
+    format!("{} times (first with seed {}): ", f.times, f.seed)
 }
 
 fn indent(text: &str) -> String {

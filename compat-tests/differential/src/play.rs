@@ -42,10 +42,13 @@ pub struct Patience {
     pub close: Duration,
 }
 
+/// Its number and password.
+type Session = (i64, Vec<u8>);
+
 #[derive(Default)]
 struct Client {
     connection: Option<Connection>,
-    session: Option<(i64, Vec<u8>)>,
+    session: Option<Session>,
 }
 
 pub struct Player<'a> {
@@ -58,6 +61,8 @@ pub struct Player<'a> {
     clients: Vec<Client>,
     patience: Patience,
     entries: Vec<Entry>,
+    /// Sessions that a client left behind for another one. They would expire while a later script runs.
+    left_behind: Vec<(usize, Session)>,
     /// Zxids of sessions' ends in this step: their ephemerals go in no particular order.
     closings: Vec<i64>,
 }
@@ -77,6 +82,7 @@ impl<'a> Player<'a> {
             clients: Vec::new(),
             patience,
             entries: Vec::new(),
+            left_behind: Vec::new(),
             closings: Vec::new(),
         }
     }
@@ -92,6 +98,11 @@ impl<'a> Player<'a> {
         }
         steps.push(self.dump()?);
         for client in 0..count {
+            self.close_session(client);
+            steps.push(self.finish_step()?);
+        }
+        for (client, session) in std::mem::take(&mut self.left_behind) {
+            self.clients[client].session = Some(session);
             self.close_session(client);
             steps.push(self.finish_step()?);
         }
@@ -187,10 +198,13 @@ impl<'a> Player<'a> {
                 self.note(client, cause, "", text);
                 match granted {
                     Some(session) => {
-                        self.clients[client] = Client {
-                            connection: Some(connection),
-                            session: Some(session),
-                        };
+                        let of = &mut self.clients[client];
+                        of.connection = Some(connection);
+                        if let Some(old) = of.session.replace(session.clone())
+                            && old.0 != session.0
+                        {
+                            self.left_behind.push((client, old));
+                        }
                     }
                     None => self.await_close(client, connection, cause),
                 }
