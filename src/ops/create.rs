@@ -237,11 +237,12 @@ pub(super) fn apply<'a>(
             return Ok(Applied::Error(ErrorCode::NODE_EXISTS));
         }
     };
+    // The node as it was asked for: a usage node is filled in below.
+    let stat = (op != OpCode::CREATE).then(|| cx.tree.stat(cx.tree.node(id)));
     quota::created(cx.tree, new.path.or_empty(), new.data.as_bytes());
     cx.created(id, new.path.or_empty());
-    if op == OpCode::CREATE {
-        return Ok(Applied::Path(new.path));
-    }
-    let stat = cx.tree.stat(cx.tree.node(id));
-    Ok(Applied::PathStat(new.path, stat))
+    Ok(match stat {
+        Some(stat) => Applied::PathStat(new.path, stat),
+        None => Applied::Path(new.path),
+    })
 }

@@ -218,6 +218,25 @@ fn a_wrong_digest_is_counted_and_nothing_more() {
     assert_eq!(digest.version, digest::VERSION);
 }
 
+#[test]
+fn a_usage_node_is_filled_in_behind_its_answer() {
+    let mut server = Server::new(Tree::new(true));
+    let usage = "/zookeeper/quota/a/zookeeper_stats";
+    server.submit(1, OpCode::CREATE, &create("/zookeeper/quota/a", b"", 0));
+    server.apply(1);
+    server.submit(1, OpCode::CREATE2, &create(usage, b"", 0));
+    let txn = server.waiting.pop_back().unwrap();
+    let (_, answer) = apply(&mut server.tree, &txn, &mut Unwatched).unwrap();
+    let Applied::PathStat(_, stat) = answer else {
+        panic!("create2 answers with a stat")
+    };
+    assert_eq!(stat.data_length, 0);
+    assert_eq!(
+        server.tree.get(usage).unwrap().data(),
+        Some(&b"count=0,bytes=0"[..])
+    );
+}
+
 proptest! {
     #[test]
     fn what_was_promised_is_what_comes(
