@@ -26,6 +26,9 @@ impl World {
         }
         let (committed, last_seen) = self.configs_at_start(node);
         self.trace(|| configured(node, &committed, last_seen.as_ref()));
+        // Who ended between writing them down and saying so is the first to have them in force.
+        let verdict = self.oracle.configs.configured(node, &committed);
+        self.oracle.note(verdict);
         let scenario = &self.scenario;
         let observer_election_delay_ms = self.rng.below(200);
         let server = &mut self.servers[node];
