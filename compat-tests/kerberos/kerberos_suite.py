@@ -1,23 +1,18 @@
 """Kerberos for clients, against the server that SERVER names. Each function whose name begins with test_ is a test;
 arguments choose some of them."""
 
-import atexit
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
-import traceback
 
 import wire
+from alone import CLASSPATH, IS_JAVA, WORK, Alone, check, run_tests
 from cluster import LOGBACK, TEST_JVM, Failed, ask, eventually
-from ports import free_port
 from kdc import REALM, Kdc
+from ports import free_port
 
-WORK = os.environ["WORK"]
-IS_JAVA = os.environ["SERVER"] == "java"
-CLASSPATH = os.environ["CLASSPATH_JAVA_3_9"]
 MODULE = "com.sun.security.auth.module.Krb5LoginModule required useKeyTab=true storeKey=true useTicketCache=false"
 PROVIDER = {"authProvider.1": "org.apache.zookeeper.server.auth.SASLAuthenticationProvider"}
 SERVICE = "zookeeper/localhost"
@@ -27,11 +22,6 @@ NO_LAYER, INTEGRITY, PRIVACY = b"\x01\0\0\0", b"\x02\0\0\0", b"\x04\0\0\0"
 
 kdc = None
 keytabs = {}
-
-
-def check(wanted, got, what=""):
-    if wanted != got:
-        raise Failed(f"{what}: expected {wanted!r}, got {got!r}")
 
 
 def realm():
@@ -45,70 +35,28 @@ def realm():
     kdc.start()
 
 
-class Server:
-    """One server alone."""
-
-    count = 0
-
+class Server(Alone):
     def __init__(self, *flags, keytab=None, principal=f"{SERVICE}@{REALM}", krb5_conf=None, more_jaas="", starts=True,
                  **settings):
-        Server.count += 1
-        self.directory = os.path.join(WORK, f"alone{Server.count}")
-        os.makedirs(self.directory)
+        super().__init__()
         self.port = free_port()
         lines = {
             "dataDir": os.path.join(self.directory, "data"), "clientPort": self.port, "clientPortAddress": "127.0.0.1",
             "admin.enableServer": "false", "4lw.commands.whitelist": "*", **PROVIDER,
             **{key.replace("__", "."): value for key, value in settings.items()},
         }
-        config = self.write("zoo.cfg", "".join(f"{key}={value}\n" for key, value in lines.items()))
         jaas = self.write("jaas.conf", f'Server {{ {MODULE} keyTab="{keytab or keytabs["server"]}" '
                                        f'principal="{principal}"; {more_jaas} }};\n')
-        flags = [f"-Djava.security.auth.login.config={jaas}", f"-Djava.security.krb5.conf={krb5_conf or kdc.conf}", *flags]
-        if IS_JAVA:
-            logback = self.write("logback.xml", LOGBACK)
-            command = ["java", *TEST_JVM.split(), f"-Dlogback.configurationFile={logback}", *flags, "-cp", CLASSPATH,
-                       "org.apache.zookeeper.server.quorum.QuorumPeerMain", config]
-        else:
-            command = [os.environ["FERROKEEPER"], *flags, "server", config]
-        self.log_path = os.path.join(self.directory, "server.log")
-        with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            cwd=self.directory, start_new_session=True)
-        self.write("server.pid", f"{self.process.pid}\n")
-        atexit.register(self.end)
+        self.run(lines, f"-Djava.security.auth.login.config={jaas}", f"-Djava.security.krb5.conf={krb5_conf or kdc.conf}", *flags)
         if starts:
             eventually(lambda: f"a server that serves: {self.log()[-3000:]}",
                        lambda: "Mode:" in (ask(self.port, "srvr") or "") or self.process.poll() is not None)
-
-    def write(self, name, text):
-        path = os.path.join(self.directory, name)
-        with open(path, "w") as file:
-            file.write(text)
-        return path
-
-    def log(self):
-        with open(self.log_path, errors="replace") as file:
-            return file.read()
 
     def says(self, pattern):
         """What Ferrokeeper tells of a refusal; Java's own lines are its own."""
         if not IS_JAVA:
             eventually(lambda: f"the server says {pattern!r}: {self.log()[-3000:]}",
                        lambda: re.search(pattern, self.log()))
-
-    def end(self, how=signal.SIGKILL):
-        if self.process.poll() is None:
-            self.process.send_signal(how)
-        return self.process.wait(60)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, *_):
-        self.end(signal.SIGTERM)
-        if kind is not None:
-            print(self.log()[-3000:], flush=True)
 
 
 # -- clients --
@@ -422,24 +370,6 @@ def test_unusable_keytabs():
             server.says(expected)
 
 
-def main():
-    tests = [name for name in globals() if name.startswith("test_")]
-    if sys.argv[1:]:
-        tests = [name for name in tests if name.removeprefix("test_") in sys.argv[1:]]
-    realm()
-    failed = 0
-    for name in tests:
-        began = time.monotonic()
-        try:
-            globals()[name]()
-            print(f"ok     {name.removeprefix('test_')} ({time.monotonic() - began:.1f} s)", flush=True)
-        except Exception:
-            failed += 1
-            traceback.print_exc()
-            print(f"FAILED {name.removeprefix('test_')}", flush=True)
-    print(f"{len(tests) - failed} passed, {failed} failed")
-    sys.exit(1 if failed or not tests else 0)
-
-
 if __name__ == "__main__":
-    main()
+    realm()
+    run_tests(globals(), sys.argv[1:])

@@ -1,31 +1,26 @@
 """Tests of TLS with real clients. Each function whose name begins with test_ is one; arguments choose some of them."""
 
-import atexit
 import http.server
 import os
 import shutil
-import signal
 import socket
 import ssl
 import subprocess
 import sys
 import threading
 import time
-import traceback
 
 from kazoo.client import KazooClient
 from kazoo.exceptions import KazooException, NoAuthError
 from kazoo.handlers.threading import KazooTimeoutError
 from kazoo.security import ACL, Id, Permissions
 
+from alone import CLASSPATH, IS_JAVA, WORK, Alone, check, run_tests
 from cluster import LOGBACK, TEST_JVM, Cluster, Failed, eventually
 from ports import free_port
 
-WORK = os.environ["WORK"]
 STORES = os.path.join(WORK, "stores")
-IS_JAVA = os.environ["SERVER"] == "java"
 BOB = r"CN=bob,OU=dev,O=Example\, Inc"
-CLASSPATH = os.environ["CLASSPATH_JAVA_3_9"]
 CONNECT_SECONDS = 60
 
 
@@ -33,20 +28,11 @@ def store(name):
     return os.path.join(STORES, name)
 
 
-def check(wanted, got, what=""):
-    if wanted != got:
-        raise Failed(f"{what}: expected {wanted!r}, got {got!r}")
-
-
-class Server:
-    """One server alone."""
-
-    def __init__(self, *lines, secure=True, **settings):
-        Server.count = getattr(Server, "count", 0) + 1
-        self.directory = os.path.join(WORK, f"alone{Server.count}")
-        os.makedirs(self.directory)
+class Server(Alone):
+    def __init__(self, secure=True, **changes):
+        super().__init__()
         self.port, self.secure_port = free_port(), free_port()
-        self.settings = {
+        settings = {
             "dataDir": os.path.join(self.directory, "data"), "clientPort": self.port,
             "clientPortAddress": "127.0.0.1", "admin.enableServer": "false", "4lw.commands.whitelist": "*",
             "serverCnxnFactory": "org.apache.zookeeper.server.NettyServerCnxnFactory",
@@ -54,50 +40,12 @@ class Server:
             "ssl.trustStore.location": store("ca.jks"), "ssl.trustStore.password": "secret",
         }
         if secure:
-            self.settings.update({"secureClientPort": self.secure_port, "secureClientPortAddress": "127.0.0.1"})
-        for key, value in settings.items():
-            self.settings[key.replace("__", ".")] = value
-        self.config = os.path.join(self.directory, "zoo.cfg")
-        self.log_path = os.path.join(self.directory, "server.log")
-        self.start()
-
-    def start(self):
-        with open(self.config, "w") as file:
-            file.writelines(f"{key}={value}\n" for key, value in self.settings.items() if value is not None)
-        if IS_JAVA:
-            logback = os.path.join(self.directory, "logback.xml")
-            with open(logback, "w") as file:
-                file.write(LOGBACK)
-            command = ["java", *TEST_JVM.split(), f"-Dlogback.configurationFile={logback}", "-cp", CLASSPATH,
-                       "org.apache.zookeeper.server.quorum.QuorumPeerMain", self.config]
-        else:
-            command = [os.environ["FERROKEEPER"], "server", self.config]
-        with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            cwd=self.directory, start_new_session=True)
-        with open(os.path.join(self.directory, "server.pid"), "w") as file:
-            file.write(f"{self.process.pid}\n")
-        atexit.register(self.end)
-        ports = [int(self.settings[key]) for key in ("clientPort", "secureClientPort") if key in self.settings]
+            settings.update({"secureClientPort": self.secure_port, "secureClientPortAddress": "127.0.0.1"})
+        settings.update({key.replace("__", "."): value for key, value in changes.items()})
+        self.run(settings)
+        ports = [int(settings[key]) for key in ("clientPort", "secureClientPort") if key in settings]
         eventually(lambda: f"a server that listens: {self.log()[-3000:]}",
                    lambda: all(map(listens, ports)) or self.process.poll() is not None)
-
-    def log(self):
-        with open(self.log_path, errors="replace") as file:
-            return file.read()
-
-    def end(self, how=signal.SIGKILL):
-        if self.process.poll() is None:
-            self.process.send_signal(how)
-        return self.process.wait(60)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, *_):
-        self.end(signal.SIGTERM)
-        if kind is not None:
-            print(self.log()[-3000:], flush=True)
 
 
 def listens(port):
@@ -624,25 +572,6 @@ def test_quorum_plain_is_blocked():
         cluster.end()
 
 
-def main():
-    tests = [name for name in globals() if name.startswith("test_")]
-    if sys.argv[1:]:
-        tests = [name for name in tests if name.removeprefix("test_") in sys.argv[1:]]
-    if IS_JAVA:
-        tests = [name for name in tests if "quorum" not in name]
-    failed = 0
-    for name in tests:
-        began = time.monotonic()
-        try:
-            globals()[name]()
-            print(f"ok     {name.removeprefix('test_')} ({time.monotonic() - began:.1f} s)", flush=True)
-        except Exception:
-            failed += 1
-            traceback.print_exc()
-            print(f"FAILED {name.removeprefix('test_')}", flush=True)
-    print(f"{len(tests) - failed} passed, {failed} failed")
-    sys.exit(1 if failed else 0)
-
-
 if __name__ == "__main__":
-    main()
+    # Servers of an ensemble are of this kind and of Java's in any case.
+    run_tests({name: test for name, test in globals().items() if not (IS_JAVA and "quorum" in name)}, sys.argv[1:])

@@ -108,52 +108,51 @@ pub(super) fn worked() {
     WORK.set(WORK.get() + 1);
 }
 
-/// The rests of one thread.
-struct Resting {
-    rest: Mutex<Rest>,
-    /// Of the task that looks.
-    looks: Mutex<Looks>,
-}
+/// The rests of one thread, which alone locks them.
+struct Resting(Mutex<Rests>);
 
-#[derive(Default)]
-struct Looks {
+struct Rests {
+    rest: Rest,
+    /// A look is wanted from the task that looks.
     wanted: bool,
     waker: Option<Waker>,
 }
 
 impl Resting {
     fn new() -> Resting {
-        Resting {
-            rest: Mutex::new(Rest::new(Instant::now())),
-            looks: Mutex::default(),
-        }
+        Resting(Mutex::new(Rests {
+            rest: Rest::new(Instant::now()),
+            wanted: false,
+            waker: None,
+        }))
     }
 
     fn begins(&self) {
-        if self
-            .rest
-            .lock()
-            .begins(Instant::now(), WORK.get(), thread_cpu)
-        {
-            let mut looks = self.looks.lock();
-            looks.wanted = true;
-            if let Some(waker) = &looks.waker {
+        let mut rests = self.0.lock();
+        let now = Instant::now();
+        if rests.rest.begins(now, WORK.get(), thread_cpu) {
+            rests.wanted = true;
+            if let Some(waker) = &rests.waker {
                 waker.wake_by_ref();
             }
         }
     }
 
     fn ends(&self) {
-        self.rest.lock().ends(Instant::now());
+        self.0.lock().rest.ends(Instant::now());
+    }
+
+    fn looked(&self, took: Duration, in_vain: bool) {
+        self.0.lock().rest.looked(took, WORK.get(), in_vain);
     }
 
     fn poll_wanted(&self, cx: &Context<'_>) -> Poll<()> {
-        let mut looks = self.looks.lock();
-        if std::mem::take(&mut looks.wanted) {
+        let mut rests = self.0.lock();
+        if std::mem::take(&mut rests.wanted) {
             return Poll::Ready(());
         }
-        if looks.waker.is_none() {
-            looks.waker = Some(cx.waker().clone());
+        if rests.waker.is_none() {
+            rests.waker = Some(cx.waker().clone());
         }
         Poll::Pending
     }
@@ -176,8 +175,7 @@ async fn look(resting: Arc<Resting>) {
             // Whoever else wants this processor goes first.
             std::thread::yield_now();
         };
-        let mut rest = resting.rest.lock();
-        rest.looked(began.elapsed(), WORK.get(), in_vain);
+        resting.looked(began.elapsed(), in_vain);
     }
 }
 
