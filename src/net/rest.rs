@@ -8,7 +8,9 @@
 use std::time::{Duration, Instant};
 
 /// For so long a thread looks before it sleeps.
-pub const LOOK: Duration = Duration::from_micros(100);
+pub const LOOK: Duration = Duration::from_micros(200);
+/// It tries where it sleeps for less than this: a good part of that may be what waking takes, here and at the client.
+const TRIED_BELOW: Duration = Duration::from_micros(400);
 /// Rests over which costs are averaged.
 const WINDOW_RESTS: u32 = 64;
 /// Looks of one window that may find nothing.
@@ -108,7 +110,8 @@ impl Rest {
         let found_too_little = done.in_vain > IN_VAIN_MAX || cost.work == 0;
         match self.habit {
             Habit::Sleeps => {
-                if now >= self.doubted_at && done.rested < LOOK * done.rests && cost.work > 0 {
+                if now >= self.doubted_at && done.rested < TRIED_BELOW * done.rests && cost.work > 0
+                {
                     self.habit = Habit::Tries(cost);
                 }
             }
