@@ -49,6 +49,10 @@ pub struct Config {
     pub data_log_dir: PathBuf,
     /// Create missing directories below the two above.
     pub data_dir_autocreate: bool,
+    /// A member whose data directory is empty counts as one that has nothing yet, rather than as one that lost what it had.
+    pub db_autocreate: bool,
+    /// A member refuses by its own tree what its leader would.
+    pub eager_acl_check: bool,
 
     /// The plaintext port. `None` only together with a secure one.
     pub client_address: Option<ListenAddress>,

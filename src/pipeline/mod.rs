@@ -99,6 +99,10 @@ pub struct Settings {
     pub local_session_upgrades: bool,
     /// `audit.enable`.
     pub audit: bool,
+    /// `leaderServes`.
+    pub leader_serves: bool,
+    /// `enableEagerACLCheck`.
+    pub eager_acl_check: bool,
 }
 
 pub struct Pipeline {

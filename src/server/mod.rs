@@ -415,6 +415,8 @@ fn settings(config: &Config) -> Settings {
         local_sessions: has_local_sessions(config),
         local_session_upgrades: config.ensemble.local_sessions_upgrading_enabled,
         audit: config.audit_enabled,
+        leader_serves: config.ensemble.leader_serves,
+        eager_acl_check: config.eager_acl_check,
     }
 }
 

@@ -98,7 +98,7 @@ pub struct Durable {
     pub log: LogShape,
     /// How far the tree has come: the marker of the state, or what was delivered at the start.
     pub delivered: Zxid,
-    /// The log ends below what was acknowledged: until it got a snapshot this server neither votes nor counts.
+    /// The log may end below what was acknowledged: until it got a snapshot this server neither votes nor counts.
     pub may_have_lost_data: bool,
 }
 

@@ -363,6 +363,8 @@ fn read(source: ConfigSource, server_id: Option<i64>, version: i64, r: &mut Read
         data_dir,
         data_log_dir,
         data_dir_autocreate: r.boolean("datadir.autocreate", true),
+        db_autocreate: r.boolean("db.autocreate", true),
+        eager_acl_check: r.boolean("enableEagerACLCheck", false),
         client_address,
         secure_client_address,
         listen_backlog: u32::try_from(backlog).ok().filter(|backlog| *backlog > 0),

@@ -28,7 +28,6 @@ const ABSENT: &[(&str, &str, &str)] = &[
         "1000",
         "how long acknowledgements take is not logged",
     ),
-    ("leaderServes", "yes", "the leader serves clients"),
     (
         "multiAddress.reachabilityCheckEnabled",
         "true",
@@ -45,16 +44,6 @@ const ABSENT: &[(&str, &str, &str)] = &[
         "what a follower has not in memory any more it reads from its log for its observers",
     ),
     ("syncEnabled", "true", "observers log what they learn"),
-    (
-        "enableEagerACLCheck",
-        "false",
-        "the leader checks permissions",
-    ),
-    (
-        "db.autocreate",
-        "true",
-        "a server with an empty data directory takes part in elections",
-    ),
 ];
 
 const HISTORY: &str =
