@@ -71,8 +71,6 @@ pub enum ServerError {
     Start(#[from] std::io::Error),
 }
 
-/// Transactions that stay in the log behind the last checkpoint, as upstream keeps its committed log.
-const RETAINED_TXNS: u64 = 500;
 /// Cadence of the sweep over connections that never said who they are.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -182,7 +180,8 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
     };
     let checkpointer = {
         let pipeline = pipeline.clone();
-        let retained = config.autopurge.interval_ms.map(|_| RETAINED_TXNS);
+        let retained = u64::from(config.retained_txns_min);
+        let retained = config.autopurge.interval_ms.map(|_| retained);
         thread("checkpoint", move || {
             if let Err(e) = pipeline.run_checkpoints(checkpoints, &state, &log_handle, retained) {
                 fatal(&e);

@@ -5,9 +5,16 @@ use super::super::settings::{Diagnostics, Settings};
 
 /// Without effect, unless set to what Java does by default, and why that is bearable.
 const ABSENT: &[(&str, &str, &str)] = &[
-    ("commitLogCount", "500", HISTORY),
-    ("snapshotSizeFactor", "0.33", HISTORY),
-    ("forceSnapshotSync", "false", HISTORY),
+    (
+        "snapshotSizeFactor",
+        "0.33",
+        "this server decides itself whether a learner gets transactions or a snapshot",
+    ),
+    (
+        "forceSnapshotSync",
+        "false",
+        "this server decides itself whether a learner gets transactions or a snapshot",
+    ),
     (
         "leader.maxTimeToWaitForEpoch",
         "-1",
@@ -45,9 +52,6 @@ const ABSENT: &[(&str, &str, &str)] = &[
     ),
     ("syncEnabled", "true", "observers log what they learn"),
 ];
-
-const HISTORY: &str =
-    "this server decides itself whether a learner gets transactions or a snapshot";
 
 pub(super) fn warn(settings: &Settings, diagnostics: &mut Diagnostics) {
     for (key, default, reason) in ABSENT {

@@ -35,6 +35,7 @@ const DIFFERENT: &str = "
     preAllocSize: there are no log files of Java's form
     snapCount: checkpoints pace themselves
     snapSizeLimitInKb: checkpoints pace themselves
+    autopurge.snapRetainCount: there are no snapshot files of Java's form
     txnLogSizeLimitInKb: the log has no files that are rolled
     snapshot.compression.method: there are no snapshot files of Java's form
     snapshot.trust.empty: an import says what it found
