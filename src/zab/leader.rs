@@ -191,6 +191,20 @@ impl Leader {
         Ok(())
     }
 
+    /// One of those who elected this server looks for a leader again: it will not come, and others may wait for it in
+    /// vain. Answers to `Leader.reportLookingSid`.
+    pub(super) fn voter_looks(&self, voter: ServerId, ctx: &Ctx<'_>) -> Result<(), End> {
+        let is_too_long = |max: u64| ctx.now > self.since.after(max);
+        match self.phase == Phase::CollectingEpochs
+            && ctx.config.epoch_wait_ms_max.is_some_and(is_too_long)
+        {
+            true => End::look(format!(
+                "server {voter} elected this one and looks for another leader, and no quorum has come"
+            )),
+            false => Ok(()),
+        }
+    }
+
     /// The disk answered.
     pub(super) fn persisted(&mut self, mark: Mark, ctx: &mut Ctx<'_>) -> Result<(), End> {
         match (self.phase, mark) {
@@ -214,7 +228,9 @@ impl Leader {
                     })
                     .collect();
                 for (link, zxid) in ready {
-                    self.begin_sync(link, zxid, ctx);
+                    if let Err(why) = self.begin_sync(link, zxid, ctx) {
+                        self.cut(link, &why, ctx);
+                    }
                 }
             }
             (Phase::Serving, Mark::Log(durable)) => {

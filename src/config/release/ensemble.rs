@@ -7,22 +7,6 @@ use super::super::settings::{Diagnostics, Settings};
 const ABSENT: &[(&str, &str, &str)] = &[
     ("commitLogCount", "500", HISTORY),
     ("snapshotSizeFactor", "0.33", HISTORY),
-    ("forceSnapshotSync", "false", HISTORY),
-    (
-        "leader.maxTimeToWaitForEpoch",
-        "-1",
-        "a leader waits for followers as long as initLimit says",
-    ),
-    (
-        "leader.maxConcurrentSnapSyncs",
-        "10",
-        "any number of learners may catch up at a time",
-    ),
-    (
-        "leader.maxConcurrentDiffSyncs",
-        "100",
-        "any number of learners may catch up at a time",
-    ),
     (
         "leader.ackLoggingFrequency",
         "1000",

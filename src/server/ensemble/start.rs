@@ -55,6 +55,10 @@ pub(super) fn peer_config(config: &Config, id: ServerId) -> PeerConfig {
         committed: config.membership.clone(),
         last_seen: config.last_seen.clone(),
         history_sent_max: HISTORY_SENT_MAX,
+        always_snapshot: ensemble.always_snapshot,
+        snapshot_syncs_max: u64::from(ensemble.snapshot_syncs_max),
+        diff_syncs_max: u64::from(ensemble.diff_syncs_max),
+        epoch_wait_ms_max: ensemble.epoch_wait_ms_max.map(u64::from),
         bytes_in_flight_max: BYTES_IN_FLIGHT_MAX,
     }
 }
