@@ -39,7 +39,6 @@ const DIFFERENT: &str = "
     snapshot.compression.method: there are no snapshot files of Java's form
     snapshot.trust.empty: an import says what it found
     serializeLastProcessedZxid.enabled: snapshots always have it
-    maxWriteQueuePollTime: flushDelay alone says how long a group waits
     leader.ackLoggingFrequency: nothing is logged that it would make rarer
     multiAddress.reachabilityCheckTimeoutMs: addresses are tried by connecting
     multiAddress.reachabilityCheckEnabled: addresses are tried by connecting
