@@ -24,7 +24,7 @@ use crate::ids::{Epoch, LinkId, ServerId, Zxid};
 use crate::membership::Membership;
 use crate::proto::quorum::{PacketKind, QuorumPacket};
 
-use super::learner_link::{LearnerLink, Phase as LinkPhase};
+use super::learner_link::{LearnerLink, Phase as LinkPhase, syncs_under_way};
 use super::mistake::{Mistake, makes};
 use super::proposals::Proposals;
 use super::role::{Ctx, End};
@@ -117,6 +117,10 @@ impl Leader {
                 is_synced: learner.is_synced(),
             })
             .collect()
+    }
+
+    pub(super) fn syncs_under_way(&self, with_snapshot: bool) -> u64 {
+        syncs_under_way(self.links.values(), with_snapshot)
     }
 
     pub(super) fn deadline(&self, config: &PeerConfig) -> Timestamp {

@@ -119,6 +119,16 @@ impl LearnerLink {
     }
 }
 
+/// How many of these are brought up to date in this way.
+pub(super) fn syncs_under_way<'a>(
+    links: impl Iterator<Item = &'a LearnerLink>,
+    with_snapshot: bool,
+) -> u64 {
+    links
+        .filter(|learner| learner.is_syncing(with_snapshot))
+        .count() as u64
+}
+
 /// Whether `learner`, one of `links`, may be brought up to date in this way now: observers wait for their turn, all others
 /// are needed. Answers to `LearnerSyncThrottler`.
 pub(super) fn may_sync<'a>(
@@ -132,9 +142,7 @@ pub(super) fn may_sync<'a>(
         true => ("snapshots", config.snapshot_syncs_max),
         false => ("transactions", config.diff_syncs_max),
     };
-    let under_way = links
-        .filter(|other| other.is_syncing(with_snapshot))
-        .count() as u64;
+    let under_way = syncs_under_way(links, with_snapshot);
     match learner.is_observer && under_way >= max {
         true => Err(format!(
             "{under_way} learners get {name} at the moment, at most {max} may; it has to come again"

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use crate::ids::{Epoch, LinkId, ServerId, Zxid};
 use crate::proto::quorum::{LearnerInfo, PROTOCOL_VERSION, PacketKind, QuorumPacket};
 
-use super::learner_link::{LearnerLink, Phase, may_sync};
+use super::learner_link::{LearnerLink, Phase, may_sync, syncs_under_way};
 use super::proposals::Proposals;
 use super::role::{Ctx, simple};
 use super::sync_plan::SyncPlan;
@@ -62,6 +62,10 @@ impl ObserverMaster {
             is_observer: true,
             is_synced: observer.is_synced(),
         })
+    }
+
+    pub(super) fn syncs_under_way(&self, with_snapshot: bool) -> u64 {
+        syncs_under_way(self.links.values(), with_snapshot)
     }
 
     pub(super) fn accepted(&mut self, link: LinkId, ctx: &Ctx<'_>) {

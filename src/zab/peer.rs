@@ -476,6 +476,15 @@ impl Peer {
             _ => Vec::new(),
         }
     }
+
+    /// How many learners are brought up to date here, with a snapshot or without one.
+    pub fn syncs_under_way(&self, with_snapshot: bool) -> u64 {
+        match &self.role {
+            Role::Leading(leader) => leader.syncs_under_way(with_snapshot),
+            Role::Learning(learner) => learner.syncs_under_way(with_snapshot),
+            _ => 0,
+        }
+    }
 }
 
 fn candidacy(disk: &Disk) -> Candidacy {

@@ -69,6 +69,10 @@ fn snapshots_and_transactions_are_counted_apart() {
     script.greet(5, 1);
     assert_eq!(script.ack_epoch(4, 1, Zxid(-1))[0], "4 <- snapshot, 1.3");
     assert_eq!(script.ack_epoch(5, 1, z(1, 3))[0], "5 <- DIFF 1.3");
+    let under_way = |script: &Script| [true, false].map(|with| script.peer.syncs_under_way(with));
+    assert_eq!(under_way(&script), [1, 1]);
+    script.from(5, PacketKind::ACK, z(2, 0));
+    assert_eq!(under_way(&script), [1, 0]);
 }
 
 #[test]
