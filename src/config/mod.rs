@@ -268,6 +268,13 @@ pub struct Ensemble {
     /// Where followers serve observers; `None`: observers connect to the leader.
     pub observer_master_port: Option<u16>,
     pub dynamic_config_file: Option<PathBuf>,
+    /// Every learner gets a snapshot.
+    pub always_snapshot: bool,
+    /// So many learners at a time get a snapshot, and so many transactions; observers beyond that come again.
+    pub snapshot_syncs_max: u32,
+    pub diff_syncs_max: u32,
+    /// How long a leader waits for epochs although a voter of its looks for another leader; `None`: as long as for others.
+    pub epoch_wait_ms_max: Option<u32>,
     /// A server may have several addresses, and all of them are told to others.
     pub multiple_addresses: bool,
     pub election: ElectionPort,

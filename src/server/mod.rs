@@ -400,6 +400,7 @@ fn settings(config: &Config) -> Settings {
         },
         sasl: None,
         flush_delay_ms: config.flush_delay_ms,
+        write_queue_poll_ms: config.write_queue_poll_ms_max,
         batch_max: config.batch_txns_max as usize,
         container_check_ms: u64::from(config.container.check_interval_ms),
         container_per_minute: u64::from(config.container.deletions_per_minute_max),

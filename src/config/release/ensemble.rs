@@ -11,26 +11,6 @@ const ABSENT: &[(&str, &str, &str)] = &[
         "this server decides itself whether a learner gets transactions or a snapshot",
     ),
     (
-        "forceSnapshotSync",
-        "false",
-        "this server decides itself whether a learner gets transactions or a snapshot",
-    ),
-    (
-        "leader.maxTimeToWaitForEpoch",
-        "-1",
-        "a leader waits for followers as long as initLimit says",
-    ),
-    (
-        "leader.maxConcurrentSnapSyncs",
-        "10",
-        "any number of learners may catch up at a time",
-    ),
-    (
-        "leader.maxConcurrentDiffSyncs",
-        "100",
-        "any number of learners may catch up at a time",
-    ),
-    (
         "leader.ackLoggingFrequency",
         "1000",
         "how long acknowledgements take is not logged",

@@ -40,12 +40,7 @@ const DIFFERENT: &str = "
     snapshot.compression.method: there are no snapshot files of Java's form
     snapshot.trust.empty: an import says what it found
     serializeLastProcessedZxid.enabled: snapshots always have it
-    maxWriteQueuePollTime: flushDelay alone says how long a group waits
-    leader.maxTimeToWaitForEpoch: initLimit alone says how long
-    leader.maxConcurrentSnapSyncs: any number catches up at a time
-    leader.maxConcurrentDiffSyncs: any number catches up at a time
     leader.ackLoggingFrequency: nothing is logged that it would make rarer
-    forceSnapshotSync: the shorter way is always taken
     multiAddress.reachabilityCheckTimeoutMs: addresses are tried by connecting
     multiAddress.reachabilityCheckEnabled: addresses are tried by connecting
     observerMaster.sizeLimit: what is not in memory comes from the log

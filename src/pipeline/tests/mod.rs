@@ -76,6 +76,7 @@ fn settings() -> Settings {
         enforced_schemes: Vec::new(),
         sasl: None,
         flush_delay_ms: 0,
+        write_queue_poll_ms: 0,
         batch_max: 1000,
         container_check_ms: 60_000,
         container_per_minute: 10_000,

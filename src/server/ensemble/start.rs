@@ -56,6 +56,10 @@ pub(super) fn peer_config(config: &Config, id: ServerId) -> PeerConfig {
         committed: config.membership.clone(),
         last_seen: config.last_seen.clone(),
         history_sent_max: HISTORY_SENT_MAX,
+        always_snapshot: ensemble.always_snapshot,
+        snapshot_syncs_max: u64::from(ensemble.snapshot_syncs_max),
+        diff_syncs_max: u64::from(ensemble.diff_syncs_max),
+        epoch_wait_ms_max: ensemble.epoch_wait_ms_max.map(u64::from),
         bytes_in_flight_max: BYTES_IN_FLIGHT_MAX,
     }
 }
@@ -266,8 +270,8 @@ fn field_bytes_max(config: &Config) -> usize {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-
     use super::*;
+    use crate::config::SystemProperties;
 
     #[test]
     fn an_empty_directory_has_lost_nothing_where_somebody_says_so() {
@@ -288,5 +292,35 @@ mod tests {
         assert!(!lost(false, &empty), "and is remembered");
         std::fs::remove_file(dir.path().join("currentEpoch")).unwrap();
         assert!(lost(false, &empty), "unless all is gone again");
+    }
+
+    fn peer_config_of(lines: &str) -> PeerConfig {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("myid"), "1").unwrap();
+        let members = "server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\n";
+        let text = format!(
+            "dataDir={}\nclientPort=2181\ninitLimit=10\nsyncLimit=5\n{members}{lines}",
+            dir.path().display()
+        );
+        let file = dir.path().join("zoo.cfg");
+        std::fs::write(&file, text).unwrap();
+        let (config, _) = Config::load(&file, &SystemProperties::default()).unwrap();
+        peer_config(&config, ServerId(1))
+    }
+
+    #[test]
+    fn what_an_operator_sets_for_leaders_reaches_them() {
+        let limits = |config: &PeerConfig| {
+            let syncs = (config.snapshot_syncs_max, config.diff_syncs_max);
+            (config.always_snapshot, syncs, config.epoch_wait_ms_max)
+        };
+        assert_eq!(limits(&peer_config_of("")), (false, (10, 100), None));
+        let set = peer_config_of(
+            "forceSnapshotSync=true\nleader.maxConcurrentSnapSyncs=3\nleader.maxConcurrentDiffSyncs=4\n\
+             leader.maxTimeToWaitForEpoch=5000\n",
+        );
+        assert_eq!(limits(&set), (true, (3, 4), Some(5000)));
+        let never = peer_config_of("leader.maxTimeToWaitForEpoch=-1\n");
+        assert_eq!(limits(&never).2, None);
     }
 }
