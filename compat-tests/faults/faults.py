@@ -72,7 +72,7 @@ class Round:
                     raise Failed(f"{checker.__name__.rpartition('.')[2]}: {error}") from None
             done = ", ".join(f"{count} {name}" for name, count in sorted(nemesis.counts.items()))
             if cluster.epochs_mended:
-                found.append(f"{cluster.epochs_mended} accepted epochs of Java servers mended")
+                found.append(f"{cluster.epochs_mended} epochs of Java servers mended")
             return f"{done}\n    {', '.join(found)}"
         finally:
             cluster.end()

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -15,6 +16,8 @@ CLIENT, QUORUM, ELECTION = 2181, 2888, 3888
 DISK_MIB = 320
 LEFT_WHEN_FULL = 64 << 10
 EIO = 5
+
+EPOCH_BEHIND = re.compile(r"The current epoch, \w+, is older than the last zxid, (\d+)")
 
 
 class Member(Server):
@@ -49,8 +52,24 @@ class Member(Server):
 
     def start(self):
         if self.kind != "ferrokeeper":
+            self.enter_epoch_of_log()
             self.accept_current_epoch()
         super().start()
+
+    def must_run(self):
+        if self.kind != "ferrokeeper" and self.process.poll() is not None and EPOCH_BEHIND.search(self.log()):
+            self.process = None
+            return self.start()
+        return super().must_run()
+
+    def enter_epoch_of_log(self):
+        """Java logs what a synchronisation brings of a new epoch, and only then writes down that it is in it. Killed in
+        between it never starts again. Its log is the beginning of that epoch's, so an operator may write that down."""
+        behind = EPOCH_BEHIND.search(self.log())
+        if behind:
+            self.cluster.epochs_mended += 1
+            with open(os.path.join(self.data, "version-2", "currentEpoch"), "w") as file:
+                file.write(str(int(behind.group(1)) >> 32))
 
     def accept_current_epoch(self):
         """Java takes an accepted epoch that it could not write for written, and does not write it when it hears of it
@@ -99,7 +118,7 @@ class Members(Cluster):
 
     def __init__(self, directory, network, kinds, **rest):
         self.network = network
-        self.epochs_mended = 0  # see Member.accept_current_epoch
+        self.epochs_mended = 0  # see Member.enter_epoch_of_log and the one behind it
         super().__init__(directory, kinds, **rest)
 
     def start(self):

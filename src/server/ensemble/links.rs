@@ -486,14 +486,15 @@ impl Forward for Member {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::proto::ErrorCode;
     use crate::proto::txn::{ErrorTxn, TxnHeader};
 
     const ZXID: i64 = 0x2_0000_0001;
 
-    fn txn(zxid: i64) -> Vec<u8> {
+    /// A transaction that changes nothing.
+    pub(in super::super) fn txn(zxid: i64) -> Vec<u8> {
         let header = TxnHeader {
             client_id: 1,
             cxid: 2,

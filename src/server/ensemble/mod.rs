@@ -468,3 +468,6 @@ fn describe(status: Status) -> String {
         Status::Observing(leader) => format!("OBSERVING server {leader}"),
     }
 }
+
+#[cfg(test)]
+mod tests;
