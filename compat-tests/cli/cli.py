@@ -207,6 +207,50 @@ class Cli(unittest.TestCase):
         done = subprocess.run([OURS[0], "status", f"127.0.0.1:{port}"], capture_output=True, timeout=60, env=environment)
         self.assertIn(b"Client SSL: true.\nMode: standalone", done.stdout)
 
+    def test_sasl(self):
+        def flags(file, *others):
+            return [f"-Djava.security.auth.login.config={file}", "-Dzookeeper.fips-mode=false", *others]
+
+        def with_flags(program, *given):
+            return [*program, *given] if program is OURS else [program[0], *given, *program[1:]]
+
+        file = os.environ["JAAS"]
+        bob, eve, wrong = (flags(file, *section) for section in
+                           ([], ["-Dzookeeper.sasl.clientconfig=Eve"], ["-Dzookeeper.sasl.clientconfig=Wrong"]))
+        _, code = run(with_flags(OURS, *bob), "create", "/secret", "for bob", "sasl:bob:cdrwa")
+        self.assertEqual(code, 0)
+        for program in (OURS, JAVA):
+            with self.subTest(program):
+                out, code = run(with_flags(program, *bob), "get", "/secret")
+                self.assertIn("for bob", out)
+                self.assertEqual(code, 0)
+                self.assertIn("state:SaslAuthenticated", out)
+                for other in ([], eve):
+                    out, code = run(with_flags(program, *other), "get", "/secret")
+                    self.assertIn("Insufficient permission : /secret", out)
+                    self.assertEqual(code, 1)
+                out, code = run(with_flags(program, *wrong), "get", "/secret")
+                self.assertIn("AuthFailed", out)
+                self.assertNotIn("for bob", out)
+                self.assertEqual(code, 1)
+        who = [run(with_flags(program, *bob), "whoami")[0].splitlines() for program in (OURS, JAVA)]
+        for lines in who:
+            self.assertIn("sasl: bob", lines)
+        out, code = run(OURS, "--quiet", "get", "/secret", environment={"CLIENT_JVMFLAGS": " ".join(bob)})
+        self.assertEqual((out, code), ("for bob\n", 0))
+        # Each session proves it anew; what is asked meanwhile waits.
+        done = subprocess.run([*with_flags(OURS, *bob), "-server", f"127.0.0.1:1,{SERVER}", "--quiet"], timeout=60,
+                              input=f"get /secret\nconnect {SERVER}\ndelete /secret\n".encode(), capture_output=True)
+        self.assertEqual((done.stdout, done.stderr), (b"for bob\n", b""))
+        self.assertEqual(run(OURS, "--quiet", "ls", "/"), ("[zookeeper]\n", 0))
+        # The file of a server, which JVMFLAGS gives to every program.
+        out, code = run(OURS, "--quiet", "ls", "/", environment={"JVMFLAGS": flags(os.environ["SERVER_JAAS"])[0]})
+        self.assertIn("no section Client", out)
+        self.assertEqual((out.splitlines()[-1], code), ("[zookeeper]", 0))
+        out, code = run(with_flags(OURS, *flags(file, "-Dzookeeper.sasl.clientconfig=Missing")), "ls", "/")
+        self.assertIn("no section Missing", out)
+        self.assertEqual(code, 2)
+
     def test_status(self):
         done = subprocess.run([OURS[0], "status", SERVER], capture_output=True, timeout=60)
         self.assertEqual(done.stdout.decode(),

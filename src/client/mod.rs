@@ -7,6 +7,7 @@ mod calls;
 pub mod connect_string;
 mod connection;
 pub mod path;
+pub mod sasl;
 mod session;
 pub mod tls;
 mod watches;
@@ -20,6 +21,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
 use crate::proto::{ErrorCode, EventType, KeeperState, OpCode};
+use crate::sasl::Login;
 pub use calls::{Batch, CallError, CreateKind, Created, Removed};
 use connect_string::ConnectString;
 pub use watches::WatchKind;
@@ -36,6 +38,8 @@ pub struct Options {
     /// A server that lost its quorum will do.
     pub read_only: bool,
     pub tls: Option<Arc<tls::ClientTls>>,
+    /// Proved to each server before anything else.
+    pub login: Option<Login>,
 }
 
 /// Something that happened to the session, or to a watched node.
@@ -185,7 +189,10 @@ impl Client {
             Some(requests) => requests.blocking_send(request).is_ok(),
             None => false,
         };
-        Pending(sent.then_some(answer))
+        Pending {
+            answer: sent.then_some(answer),
+            shared: self.shared.clone(),
+        }
     }
 }
 
@@ -196,12 +203,23 @@ impl Drop for Client {
 }
 
 /// An answer that is to come.
-struct Pending(Option<std::sync::mpsc::Receiver<Result<Vec<u8>, ErrorCode>>>);
+struct Pending {
+    /// `None`: the session is over.
+    answer: Option<std::sync::mpsc::Receiver<Result<Vec<u8>, ErrorCode>>>,
+    shared: Arc<Shared>,
+}
 
 impl Pending {
     fn wait(self) -> Result<Vec<u8>, ErrorCode> {
-        let answer = self.0.ok_or(ErrorCode::SESSION_EXPIRED)?;
+        let over = |code| match *self.shared.state.lock() {
+            State::AuthFailed => ErrorCode::AUTH_FAILED,
+            _ => code,
+        };
+        let answer = self
+            .answer
+            .ok_or_else(|| over(ErrorCode::SESSION_EXPIRED))?;
         // Whoever drops the other end has ended the session.
-        answer.recv().unwrap_or(Err(ErrorCode::CONNECTION_LOSS))
+        let answer = answer.recv();
+        answer.unwrap_or_else(|_| Err(over(ErrorCode::CONNECTION_LOSS)))
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connection::{Connection, Greeting, Identity};
-use super::{CLOSE_LIMIT, Event, Options, Request, Shared, State};
+use super::{CLOSE_LIMIT, Event, Options, Request, Shared, State, sasl};
 use crate::proto::client::{AuthPacket, ReplyHeader, RequestHeader, SetWatches, WatcherEvent};
 use crate::proto::{ErrorCode, KeeperState, OpCode};
 
@@ -167,6 +167,10 @@ impl Session {
         self.identity.id = greeting.id;
         self.identity.password = greeting.password;
         *self.shared.session_id.lock() = greeting.id;
+        if let Err(end) = self.prove(&mut connection, timeout).await {
+            connection.hang_up();
+            return end;
+        }
         if let Err(why) = self.renew(&mut connection).await {
             return End::Lost(why);
         }
@@ -176,6 +180,9 @@ impl Session {
         };
         self.set(state);
         self.tell(event);
+        if self.options.login.is_some() {
+            self.tell(KeeperState::SASL_AUTHENTICATED);
+        }
 
         let (silence_max, ping_after) = (timeout * 2 / 3, timeout / 3);
         let (mut heard, mut said) = (Instant::now(), Instant::now());
@@ -215,6 +222,29 @@ impl Session {
                 connection.hang_up();
                 return end;
             }
+        }
+    }
+
+    /// Who this is comes first: the server judges what follows by it.
+    async fn prove(&mut self, connection: &mut Connection, limit: Duration) -> Result<(), End> {
+        let Some(login) = &self.options.login else {
+            return Ok(());
+        };
+        let xid = &mut self.xid;
+        let next_xid = || {
+            *xid = xid.checked_add(1).unwrap_or(1);
+            *xid
+        };
+        match timeout(limit, sasl::prove(connection, login, next_xid)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(sasl::Failure::Lost(why))) => Err(End::Lost(why)),
+            Ok(Err(refused)) => {
+                *self.shared.trouble.lock() = Some(refused.to_string());
+                Err(End::AuthFailed)
+            }
+            Err(_) => Err(End::Lost(io::Error::other(format!(
+                "the server said nothing of SASL for {limit:?}"
+            )))),
         }
     }
 
@@ -371,7 +401,7 @@ fn malformed(error: jute::Error) -> End {
     End::Lost(io::Error::other(error))
 }
 
-fn packet(xid: i32, op: OpCode, body: &[u8]) -> io::Result<Vec<u8>> {
+pub(super) fn packet(xid: i32, op: OpCode, body: &[u8]) -> io::Result<Vec<u8>> {
     let mut out = Vec::with_capacity(body.len() + 16);
     frame::write(&mut out, |out| {
         jute::write(out, &RequestHeader { xid, op }).map_err(io::Error::other)?;

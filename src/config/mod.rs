@@ -49,6 +49,10 @@ pub struct Config {
     pub data_log_dir: PathBuf,
     /// Create missing directories below the two above.
     pub data_dir_autocreate: bool,
+    /// A member whose data directory is empty counts as one that has nothing yet, rather than as one that lost what it had.
+    pub db_autocreate: bool,
+    /// A member refuses by its own tree what its leader would.
+    pub eager_acl_check: bool,
 
     /// The plaintext port. `None` only together with a secure one.
     pub client_address: Option<ListenAddress>,
@@ -82,11 +86,12 @@ pub struct Config {
     pub batch_txns_max: u32,
     pub fsync_warning_threshold_ms: u64,
     pub autopurge: Autopurge,
+    /// So many transactions stay in the log when it is purged, for learners that lack only those.
+    pub retained_txns_min: u32,
     /// The tree's digest in transactions and checkpoints.
     pub tree_digest_enabled: bool,
     /// closeSession transactions carry the list of ephemeral paths.
     pub close_session_txn_enabled: bool,
-    pub java_files: JavaFiles,
 
     pub four_letter_whitelist: FourLetterWhitelist,
     pub skip_acl: bool,
@@ -102,9 +107,6 @@ pub struct Config {
     pub large_request: LargeRequest,
     /// A request older than this when its turn comes is answered with THROTTLEDOP; `None`: off.
     pub throttled_op_wait_time_ms: Option<u32>,
-    /// Entries; 0: off.
-    pub response_cache_entries_max: u32,
-    pub children_response_cache_entries_max: u32,
 
     /// Adds `isro` to the whitelist, and lets a partitioned server serve read-only clients.
     pub read_only_mode: bool,
@@ -158,29 +160,6 @@ impl fmt::Debug for ConfigSource {
 pub struct Autopurge {
     /// `None`: off.
     pub interval_ms: Option<u64>,
-    pub retained_checkpoints_min: u32,
-}
-
-/// Settings that shape Java's log and snapshot files. The own store has other files and ignores
-/// them; an export uses what applies.
-#[derive(Debug, Clone)]
-pub struct JavaFiles {
-    pub log_prealloc_kib: u32,
-    pub snap_count: u32,
-    /// 0: no limit.
-    pub snap_size_limit_kib: u64,
-    /// 0: no limit.
-    pub log_size_limit_kib: u64,
-    pub snapshot_compression: SnapshotCompression,
-    pub snapshot_trust_empty: bool,
-    pub serialize_last_processed_zxid: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SnapshotCompression {
-    None,
-    Gzip,
-    Snappy,
 }
 
 /// `4lw.commands.whitelist`. `srvr` is always allowed.
@@ -242,7 +221,6 @@ pub struct RequestThrottle {
     pub stale_connection_check: bool,
     /// Stale: older than its session's timeout.
     pub stale_latency_check: bool,
-    pub shutdown_timeout_ms: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -287,11 +265,16 @@ pub struct Ensemble {
     pub leader_serves: bool,
     pub local_sessions_enabled: bool,
     pub local_sessions_upgrading_enabled: bool,
-    pub observers_persist: bool,
     /// Where followers serve observers; `None`: observers connect to the leader.
     pub observer_master_port: Option<u16>,
     pub dynamic_config_file: Option<PathBuf>,
-    pub committed_log_txns: u32,
+    /// Every learner gets a snapshot.
+    pub always_snapshot: bool,
+    /// So many learners at a time get a snapshot, and so many transactions; observers beyond that come again.
+    pub snapshot_syncs_max: u32,
+    pub diff_syncs_max: u32,
+    /// How long a leader waits for epochs although a voter of its looks for another leader; `None`: as long as for others.
+    pub epoch_wait_ms_max: Option<u32>,
     /// A server may have several addresses, and all of them are told to others.
     pub multiple_addresses: bool,
     pub election: ElectionPort,

@@ -26,10 +26,6 @@ const ABSENT: &[(Feature, &str)] = &[
         Feature::ResponseCache,
         "reads are answered from memory, without a cache of responses",
     ),
-    (
-        Feature::QueuePoll,
-        "flushDelay alone says how long a group commit waits",
-    ),
 ];
 
 impl Config {
@@ -68,12 +64,7 @@ impl Config {
 
     fn warn_of_absent_parts(&self, settings: &Settings, diagnostics: &mut Diagnostics) {
         for (feature, reason) in ABSENT {
-            let is_off = match feature {
-                Feature::ThrottleShutdown => self.request_throttle.requests_max == 0,
-                Feature::QueuePoll => self.flush_delay_ms == 0,
-                _ => false,
-            };
-            if is_off {
+            if *feature == Feature::ThrottleShutdown && self.request_throttle.requests_max == 0 {
                 continue;
             }
             let missed = settings.iter().filter(|(_, setting)| {

@@ -118,7 +118,7 @@ impl ClientSecurity {
             return Ok((socket, Vec::new()));
         }
         let metrics = &pipeline.stats.metrics;
-        if self.early_drop && !pipeline.is_serving() {
+        if self.early_drop && !pipeline.serves_clients() {
             metrics.cnxn_closed_without_zk_server_running.add(1);
             return Err(Refused::Quietly);
         }

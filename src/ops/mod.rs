@@ -13,6 +13,7 @@ mod close_session;
 mod create;
 mod create_session;
 mod delete;
+mod early;
 mod ephemerals;
 mod global;
 pub mod members;
@@ -30,6 +31,7 @@ pub mod watches;
 mod write;
 
 pub use apply::{Applied, Change, Observer, Unwatched, apply, recount_quotas, retally_quotas};
+pub use early::refusal as early_refusal;
 pub use global::needs_global_session;
 pub use read::{ReadContext, WatchTable, read};
 pub use validate::{Invalid, validate};

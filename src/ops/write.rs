@@ -63,25 +63,35 @@ impl WriteContext<'_> {
 
     /// The list to store for the one that a client asked for.
     pub(super) fn fix_up(&self, requested: Option<&Vec<Acl<'_>>>) -> Result<AclList, ErrorCode> {
-        if let Some([only]) = requested.map(Vec::as_slice)
-            && is_open(only)
-        {
-            return Ok(self.tree.open_acl());
-        }
-        let requested = requested.map(|list| {
-            list.iter()
-                .map(|a| RequestedAcl {
-                    perms: a.perms,
-                    scheme: a.id.scheme.as_str(),
-                    id: a.id.id.as_str(),
-                })
-                .collect()
-        });
-        match self.rules.providers.fix_up(requested, self.ids) {
-            Ok(list) => Ok(AclList::from(list)),
-            Err(AclError::Invalid) => Err(ErrorCode::INVALID_ACL),
-            Err(AclError::NullId) => Err(ErrorCode::MARSHALLING_ERROR),
-        }
+        fix_up(self.tree, self.rules, self.ids, requested)
+    }
+}
+
+/// What becomes of a list that a connection with these identities asks for.
+pub(super) fn fix_up(
+    tree: &Tree,
+    rules: &Rules,
+    ids: &[Id],
+    requested: Option<&Vec<Acl<'_>>>,
+) -> Result<AclList, ErrorCode> {
+    if let Some([only]) = requested.map(Vec::as_slice)
+        && is_open(only)
+    {
+        return Ok(tree.open_acl());
+    }
+    let requested = requested.map(|list| {
+        list.iter()
+            .map(|a| RequestedAcl {
+                perms: a.perms,
+                scheme: a.id.scheme.as_str(),
+                id: a.id.id.as_str(),
+            })
+            .collect()
+    });
+    match rules.providers.fix_up(requested, ids) {
+        Ok(list) => Ok(AclList::from(list)),
+        Err(AclError::Invalid) => Err(ErrorCode::INVALID_ACL),
+        Err(AclError::NullId) => Err(ErrorCode::MARSHALLING_ERROR),
     }
 }
 

@@ -37,7 +37,7 @@ impl Pipeline {
             tracing::warn!(remote = %client.remote, "refusing a session: too many come at once");
             return state.finish();
         }
-        if self.role() == Role::Idle {
+        if !self.serves_clients() {
             return state.finish();
         }
         self.stats.metrics.connection_request_count.add(1);

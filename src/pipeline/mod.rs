@@ -82,7 +82,10 @@ pub struct Settings {
     pub enforced_schemes: Vec<String>,
     /// `None`: there is no SASL.
     pub sasl: Option<SaslSettings>,
+    /// So long a group may wait for more; 0: not at all.
     pub flush_delay_ms: u64,
+    /// When nothing has come for so long, it waits no more.
+    pub write_queue_poll_ms: u64,
     pub batch_max: usize,
     pub container_check_ms: u64,
     pub container_per_minute: u64,
@@ -99,6 +102,10 @@ pub struct Settings {
     pub local_session_upgrades: bool,
     /// `audit.enable`.
     pub audit: bool,
+    /// `leaderServes`.
+    pub leader_serves: bool,
+    /// `enableEagerACLCheck`.
+    pub eager_acl_check: bool,
 }
 
 pub struct Pipeline {

@@ -55,8 +55,13 @@ impl CurrentRole {
 }
 
 impl Pipeline {
-    pub fn is_serving(&self) -> bool {
-        self.role() != Role::Idle
+    /// Not every server that takes part has clients.
+    pub fn serves_clients(&self) -> bool {
+        match self.role() {
+            Role::Idle => false,
+            Role::Leading => self.settings.leader_serves,
+            Role::Alone | Role::Learning | Role::ReadOnly => true,
+        }
     }
 
     pub fn role(&self) -> Role {

@@ -153,6 +153,20 @@ impl Pipeline {
         }
     }
 
+    /// Of a member, whose leader need not hear of it.
+    fn refuses_early(
+        &self,
+        state: &State,
+        batch: &Batch<'_>,
+        op: OpCode,
+        body: &[u8],
+    ) -> Option<ErrorCode> {
+        if !self.settings.eager_acl_check || self.role() == Role::Alone {
+            return None;
+        }
+        ops::early_refusal(&batch.tree, &self.rules, &state.ids, op, body)
+    }
+
     fn may_ask(&self, state: &State) -> bool {
         let schemes = &self.settings.enforced_schemes;
         schemes.is_empty()
@@ -183,6 +197,11 @@ impl Pipeline {
         if self.role() == Role::ReadOnly {
             // What else there is to write was refused before.
             return self.refuse(state, batch, header.xid, ErrorCode::NOT_READ_ONLY);
+        }
+        if let Some(code) = self.refuses_early(state, batch, header.op, body) {
+            state.answer_in_turn(&header_frame(header.xid, 0, code));
+            batch.answered += 1;
+            return;
         }
         if header.op == OpCode::CLOSE_SESSION && !session.begin_closing() {
             return;

@@ -8,7 +8,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::Pipeline;
 use super::member::Sealed;
@@ -99,18 +99,25 @@ impl Pipeline {
             self.work.wait_for(&mut prep, IDLE_CHECK);
         }
         if self.settings.flush_delay_ms > 0 {
-            let deadline = Instant::now() + Duration::from_millis(self.settings.flush_delay_ms);
-            // What is sealed is complete, and somebody waits for it.
-            while prep.sealed.is_empty()
-                && prep.group.txns.len() < self.settings.batch_max
-                && !prep.stopping
-            {
-                if self.work.wait_until(&mut prep, deadline).timed_out() {
-                    break;
-                }
-            }
+            self.gather(&mut prep);
         }
         true
+    }
+
+    /// What comes now is served by the same fsync: until nothing has come for a while, and no longer than the delay.
+    fn gather(&self, prep: &mut MutexGuard<'_, Prep>) {
+        let deadline = Instant::now() + Duration::from_millis(self.settings.flush_delay_ms);
+        let pause = Duration::from_millis(self.settings.write_queue_poll_ms);
+        // What is sealed is complete, and somebody waits for it.
+        while prep.sealed.is_empty()
+            && prep.group.txns.len() < self.settings.batch_max
+            && !prep.stopping
+        {
+            let until = deadline.min(Instant::now() + pause);
+            if self.work.wait_until(prep, until).timed_out() {
+                break;
+            }
+        }
     }
 
     /// What gathered becomes durable, and is applied here or handed over. Groups follow one another because the

@@ -71,8 +71,6 @@ pub enum ServerError {
     Start(#[from] std::io::Error),
 }
 
-/// Transactions that stay in the log behind the last checkpoint, as upstream keeps its committed log.
-const RETAINED_TXNS: u64 = 500;
 /// Cadence of the sweep over connections that never said who they are.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -182,7 +180,8 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
     };
     let checkpointer = {
         let pipeline = pipeline.clone();
-        let retained = config.autopurge.interval_ms.map(|_| RETAINED_TXNS);
+        let retained = u64::from(config.retained_txns_min);
+        let retained = config.autopurge.interval_ms.map(|_| retained);
         thread("checkpoint", move || {
             if let Err(e) = pipeline.run_checkpoints(checkpoints, &state, &log_handle, retained) {
                 fatal(&e);
@@ -401,6 +400,7 @@ fn settings(config: &Config) -> Settings {
         },
         sasl: None,
         flush_delay_ms: config.flush_delay_ms,
+        write_queue_poll_ms: config.write_queue_poll_ms_max,
         batch_max: config.batch_txns_max as usize,
         container_check_ms: u64::from(config.container.check_interval_ms),
         container_per_minute: u64::from(config.container.deletions_per_minute_max),
@@ -415,6 +415,8 @@ fn settings(config: &Config) -> Settings {
         local_sessions: has_local_sessions(config),
         local_session_upgrades: config.ensemble.local_sessions_upgrading_enabled,
         audit: config.audit_enabled,
+        leader_serves: config.ensemble.leader_serves,
+        eager_acl_check: config.eager_acl_check,
     }
 }
 

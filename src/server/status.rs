@@ -208,6 +208,10 @@ impl StatusSource for Status {
         }
     }
 
+    fn serves_clients(&self) -> bool {
+        self.pipeline.serves_clients()
+    }
+
     fn peer_state(&self) -> Option<String> {
         let member = self.member.as_ref().filter(|_| !self.is_read_only())?;
         Some(member.ensemble_status().peer_state())

@@ -27,8 +27,9 @@ A client with the commands of zkCli.sh; without a command it reads them from the
   -timeout ms                              session timeout (30000)
   -r                                       a server that lost its quorum will do
   -waitforconnection                       fail unless a server answers within the timeout
-  -client-configuration file               properties of ZooKeeper's client, for TLS
+  -client-configuration file               properties of ZooKeeper's client, for TLS and SASL
   -Dzookeeper.client.secure=true ...       the same, one by one; CLIENT_JVMFLAGS is read, too
+  -Djava.security.auth.login.config=file   SASL DIGEST-MD5 with the login of the file's section Client
   --output text|json                       how results are printed (text)
   --quiet                                  results alone, no greeting and no events of the session
 

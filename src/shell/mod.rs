@@ -23,8 +23,9 @@ use printer::{Printer, complain};
 
 use crate::client::connect_string::ConnectString;
 use crate::client::tls::{ClientTls, Properties};
-use crate::client::{CallError, Client, Failure, Options, State};
+use crate::client::{CallError, Client, Failure, Options, State, sasl};
 use crate::proto::ErrorCode;
+use crate::sasl::Login;
 
 const WRONG_OPTIONS: u8 = 2;
 const NOT_FOUND: u8 = 127;
@@ -135,6 +136,7 @@ fn exception_text(code: ErrorCode, path: Option<&str>) -> String {
 pub struct Shell {
     arguments: Arguments,
     tls: Option<Arc<ClientTls>>,
+    login: Option<Login>,
     client: Option<Arc<Client>>,
     host: String,
     printer: Arc<Printer>,
@@ -152,11 +154,22 @@ pub fn run(arguments: Arguments, properties: &Properties) -> ExitCode {
             return ExitCode::from(WRONG_OPTIONS);
         }
     };
+    let asked = match sasl::asked(properties) {
+        Ok(asked) => asked,
+        Err(why) => {
+            complain(&why);
+            return ExitCode::from(WRONG_OPTIONS);
+        }
+    };
+    if let Some(remark) = &asked.remark {
+        complain(remark);
+    }
     let mut shell = Shell {
         printer: Arc::new(Printer::new(arguments.is_json, arguments.is_quiet)),
         host: String::new(),
         arguments,
         tls,
+        login: asked.login,
         client: None,
         history: Vec::new(),
         exit_code: 0,
@@ -199,6 +212,7 @@ impl Shell {
             session_timeout: timeout,
             read_only: self.arguments.read_only,
             tls: self.tls.clone(),
+            login: self.login.clone(),
         };
         let printer = self.printer.clone();
         let listener = Arc::new(move |event| printer.event(&event));
@@ -260,10 +274,9 @@ impl Shell {
     fn report(&self, failed: &Failed) {
         if !self.printer.is_json {
             let trouble = self.client.as_ref().and_then(|client| client.trouble());
-            let lost = failed
-                .failure
-                .as_ref()
-                .is_some_and(|failure| failure.code == ErrorCode::CONNECTION_LOSS);
+            let lost = failed.failure.as_ref().is_some_and(|failure| {
+                [ErrorCode::CONNECTION_LOSS, ErrorCode::AUTH_FAILED].contains(&failure.code)
+            });
             complain(&failed.text);
             if let Some(why) = trouble.filter(|_| lost) {
                 complain(&why);

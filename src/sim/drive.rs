@@ -53,6 +53,10 @@ impl World {
             committed,
             last_seen,
             history_sent_max: scenario.history_sent_max,
+            always_snapshot: scenario.always_snapshot,
+            snapshot_syncs_max: scenario.syncs_max,
+            diff_syncs_max: scenario.syncs_max,
+            epoch_wait_ms_max: scenario.epoch_wait_ms_max,
             bytes_in_flight_max: 1 << 20,
         };
         let durable = Durable {

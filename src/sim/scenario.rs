@@ -42,6 +42,10 @@ pub struct Scenario {
     pub checkpoint: u64,
     pub retain_max: usize,
     pub history_sent_max: u64,
+    pub always_snapshot: bool,
+    /// Learners that may be brought up to date at a time, in either way.
+    pub syncs_max: u64,
+    pub epoch_wait_ms_max: Option<u64>,
     /// The members change.
     pub reconfigures: bool,
     /// Servers that run from the beginning and are no members.
@@ -109,8 +113,17 @@ impl Scenario {
             true => of_epochs.between(20, 200) as u32,
             false => u32::MAX,
         };
+        // And of a third: limits that most ensembles leave as they are.
+        let mut of_limits = Rng::new((!seed).rotate_left(32));
+        let always_snapshot = of_limits.chance(50);
+        let syncs_max = if of_limits.chance(200) { 1 } else { 100 };
+        let waits_less = of_limits.chance(150);
+        let epoch_wait_ms = of_limits.between(0, 1500);
         let scenario = Scenario {
             counter_end,
+            always_snapshot,
+            syncs_max,
+            epoch_wait_ms_max: waits_less.then_some(epoch_wait_ms),
             voters,
             observers,
             clients: rng.between(2, 5) as usize,

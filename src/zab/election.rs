@@ -13,7 +13,7 @@
 //!    +-- pause ----------+------------------- look -------------------------- +
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
@@ -63,6 +63,8 @@ pub struct Election {
     clock: i64,
     /// Of the last election that ended here, kept up to date with [`Election::joined`].
     vote: Vote,
+    /// Who agreed with that vote when it won. Nobody, if there was no election.
+    decided_by: BTreeSet<ServerId>,
     phase: Phase,
 }
 
@@ -171,6 +173,7 @@ impl Election {
                 round: 0,
                 peer_epoch: candidacy.current_epoch,
             },
+            decided_by: BTreeSet::new(),
             phase: Phase::Waiting,
         }
     }
@@ -236,7 +239,13 @@ impl Election {
     /// Ends the search without an election: `leader` was named by the one before.
     pub fn designate(&mut self, vote: Vote, out_of: Status) {
         self.vote = vote;
+        self.decided_by.clear();
         self.phase = Phase::Settled(peer_state(out_of));
+    }
+
+    /// Whether it agreed when the last election ended here.
+    pub fn was_decided_by(&self, voter: ServerId) -> bool {
+        self.decided_by.contains(&voter)
     }
 
     /// The ensemble that this server leads or joined has this epoch. Newcomers compare what its members tell.
@@ -331,6 +340,9 @@ impl Election {
             Role::Participant => Status::Following(vote.leader),
             Role::Observer => Status::Observing(vote.leader),
         };
+        let all = round.received.iter().chain(&round.established);
+        let agreeing = all.filter(|(_, said)| said.vote.leader == vote.leader);
+        self.decided_by = agreeing.map(|(voter, _)| *voter).collect();
         self.vote = vote;
         self.phase = Phase::Settled(peer_state(status));
         Some(Outcome::Decided(status))

@@ -24,7 +24,7 @@ use crate::ids::{Epoch, LinkId, ServerId, Zxid};
 use crate::membership::Membership;
 use crate::proto::quorum::{PacketKind, QuorumPacket};
 
-use super::learner_link::{LearnerLink, Phase as LinkPhase};
+use super::learner_link::{LearnerLink, Phase as LinkPhase, syncs_under_way};
 use super::mistake::{Mistake, makes};
 use super::proposals::Proposals;
 use super::role::{Ctx, End};
@@ -119,6 +119,10 @@ impl Leader {
             .collect()
     }
 
+    pub(super) fn syncs_under_way(&self, with_snapshot: bool) -> u64 {
+        syncs_under_way(self.links.values(), with_snapshot)
+    }
+
     pub(super) fn deadline(&self, config: &PeerConfig) -> Timestamp {
         let init = self.since.after(config.tick_ms * config.init_limit);
         match self.phase {
@@ -191,6 +195,20 @@ impl Leader {
         Ok(())
     }
 
+    /// One of those who elected this server looks for a leader again: it will not come, and others may wait for it in
+    /// vain. Answers to `Leader.reportLookingSid`.
+    pub(super) fn voter_looks(&self, voter: ServerId, ctx: &Ctx<'_>) -> Result<(), End> {
+        let is_too_long = |max: u64| ctx.now > self.since.after(max);
+        match self.phase == Phase::CollectingEpochs
+            && ctx.config.epoch_wait_ms_max.is_some_and(is_too_long)
+        {
+            true => End::look(format!(
+                "server {voter} elected this one and looks for another leader, and no quorum has come"
+            )),
+            false => Ok(()),
+        }
+    }
+
     /// The disk answered.
     pub(super) fn persisted(&mut self, mark: Mark, ctx: &mut Ctx<'_>) -> Result<(), End> {
         match (self.phase, mark) {
@@ -214,7 +232,9 @@ impl Leader {
                     })
                     .collect();
                 for (link, zxid) in ready {
-                    self.begin_sync(link, zxid, ctx);
+                    if let Err(why) = self.begin_sync(link, zxid, ctx) {
+                        self.cut(link, &why, ctx);
+                    }
                 }
             }
             (Phase::Serving, Mark::Log(durable)) => {

@@ -103,6 +103,13 @@ impl Learner {
         observers.flat_map(ObserverMaster::learners).collect()
     }
 
+    pub(super) fn syncs_under_way(&self, with_snapshot: bool) -> u64 {
+        let observers = self.observers.iter();
+        observers
+            .map(|master| master.syncs_under_way(with_snapshot))
+            .sum()
+    }
+
     pub(super) fn leader(&self) -> ServerId {
         self.leader
     }

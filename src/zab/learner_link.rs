@@ -10,6 +10,7 @@
 
 use crate::ids::{ServerId, Zxid};
 
+use super::sync_plan::SyncPlan;
 use super::{PeerConfig, Timestamp};
 
 #[derive(Debug)]
@@ -35,7 +36,8 @@ pub(super) enum Phase {
     /// All went out that it needs, up to `position`, and NEWLEADER behind it. What is proposed or committed is held.
     Syncing {
         position: Zxid,
-        /// A snapshot is on its way to it, so it has nothing to say.
+        by_snapshot: bool,
+        /// The snapshot is on its way to it, so it has nothing to say.
         is_receiving: bool,
     },
     /// It acknowledged NEWLEADER, and waits for me to serve.
@@ -57,6 +59,11 @@ impl LearnerLink {
             accepted_at: now,
             phase: Phase::Connected,
         }
+    }
+
+    /// It is brought up to date in this way, and has not said yet that it is.
+    fn is_syncing(&self, with_snapshot: bool) -> bool {
+        matches!(self.phase, Phase::Syncing { by_snapshot, .. } if by_snapshot == with_snapshot)
     }
 
     pub(super) fn is_greeted(&self) -> bool {
@@ -109,5 +116,37 @@ impl LearnerLink {
             Phase::Live { .. } => config.sync_limit,
         };
         Some(self.heard.after(config.tick_ms * ticks))
+    }
+}
+
+/// How many of these are brought up to date in this way.
+pub(super) fn syncs_under_way<'a>(
+    links: impl Iterator<Item = &'a LearnerLink>,
+    with_snapshot: bool,
+) -> u64 {
+    links
+        .filter(|learner| learner.is_syncing(with_snapshot))
+        .count() as u64
+}
+
+/// Whether `learner`, one of `links`, may be brought up to date in this way now: observers wait for their turn, all others
+/// are needed. Answers to `LearnerSyncThrottler`.
+pub(super) fn may_sync<'a>(
+    learner: &LearnerLink,
+    plan: SyncPlan,
+    links: impl Iterator<Item = &'a LearnerLink>,
+    config: &PeerConfig,
+) -> Result<(), String> {
+    let with_snapshot = plan == SyncPlan::Snap;
+    let (name, max) = match with_snapshot {
+        true => ("snapshots", config.snapshot_syncs_max),
+        false => ("transactions", config.diff_syncs_max),
+    };
+    let under_way = syncs_under_way(links, with_snapshot);
+    match learner.is_observer && under_way >= max {
+        true => Err(format!(
+            "{under_way} learners get {name} at the moment, at most {max} may; it has to come again"
+        )),
+        false => Ok(()),
     }
 }

@@ -85,6 +85,14 @@ pub struct PeerConfig {
     pub last_seen: Option<Membership>,
     /// A learner that lacks more transactions gets a snapshot.
     pub history_sent_max: u64,
+    /// Every learner gets a snapshot (`forceSnapshotSync`).
+    pub always_snapshot: bool,
+    /// So many learners at a time get a snapshot, and so many transactions; an observer above that has to come again.
+    pub snapshot_syncs_max: u64,
+    pub diff_syncs_max: u64,
+    /// A leader that has waited for longer than this for epochs gives up when one of those who elected it looks for a
+    /// leader again. `None`: it waits as long as `init_limit` says.
+    pub epoch_wait_ms_max: Option<u64>,
     /// A follower that lets more bytes go unacknowledged is cut.
     pub bytes_in_flight_max: u64,
 }
@@ -98,7 +106,7 @@ pub struct Durable {
     pub log: LogShape,
     /// How far the tree has come: the marker of the state, or what was delivered at the start.
     pub delivered: Zxid,
-    /// The log ends below what was acknowledged: until it got a snapshot this server neither votes nor counts.
+    /// The log may end below what was acknowledged: until it got a snapshot this server neither votes nor counts.
     pub may_have_lost_data: bool,
 }
 

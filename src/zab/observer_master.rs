@@ -12,10 +12,10 @@ use std::collections::BTreeMap;
 use crate::ids::{Epoch, LinkId, ServerId, Zxid};
 use crate::proto::quorum::{LearnerInfo, PROTOCOL_VERSION, PacketKind, QuorumPacket};
 
-use super::learner_link::{LearnerLink, Phase};
+use super::learner_link::{LearnerLink, Phase, may_sync, syncs_under_way};
 use super::proposals::Proposals;
 use super::role::{Ctx, simple};
-use super::sync_plan::{SyncPlan, plan_sync};
+use super::sync_plan::SyncPlan;
 use super::{HistoryForm, LearnerStatus, Output, PeerConfig, Timestamp, Txn};
 
 #[derive(Debug)]
@@ -62,6 +62,10 @@ impl ObserverMaster {
             is_observer: true,
             is_synced: observer.is_synced(),
         })
+    }
+
+    pub(super) fn syncs_under_way(&self, with_snapshot: bool) -> u64 {
+        syncs_under_way(self.links.values(), with_snapshot)
     }
 
     pub(super) fn accepted(&mut self, link: LinkId, ctx: &Ctx<'_>) {
@@ -232,7 +236,10 @@ impl ObserverMaster {
             return Err(format!("{} instead of ACKEPOCH", packet.kind));
         }
         let (zxid, end) = (Zxid(packet.zxid), self.told);
-        let plan = plan_sync(zxid, ctx.disk.log(), end, ctx.config.history_sent_max);
+        let plan = ctx.plan_sync(zxid, end);
+        if let Some(observer) = self.links.get(&link) {
+            may_sync(observer, plan, self.links.values(), ctx.config)?;
+        }
         tracing::info!(link = link.0, %zxid, %end, ?plan, "an observer is brought up to date");
         let after = ctx.open_sync(link, plan, end, end.min(ctx.disk.durable()));
         let form = HistoryForm::Committed;
@@ -254,6 +261,7 @@ impl ObserverMaster {
         if let Some(observer) = self.links.get_mut(&link) {
             observer.phase = Phase::Syncing {
                 position: end,
+                by_snapshot: plan == SyncPlan::Snap,
                 is_receiving: plan == SyncPlan::Snap,
             };
         }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::ids::{Epoch, ServerId, Zxid};
 use crate::membership::Membership;
-use crate::proto::election::Notification;
+use crate::proto::election::{Notification, PeerState};
 
 use super::configs::Configs;
 use super::disk::Disk;
@@ -121,7 +121,16 @@ impl Peer {
     fn take(&mut self, now: Timestamp, input: Input, out: &mut Vec<Output>) -> Result<(), End> {
         match input {
             Input::Tick => return self.tick(now, out),
-            Input::Notification(from, notification) => self.heard(now, from, notification, out),
+            Input::Notification(from, notification) => {
+                let looks = notification.state == PeerState::Looking;
+                self.heard(now, from, notification, out);
+                if looks && self.election.was_decided_by(from) {
+                    let (role, ctx) = self.role(now, out);
+                    if let Role::Leading(leader) = role {
+                        return leader.voter_looks(from, &ctx);
+                    }
+                }
+            }
             Input::Purged(zxid) => self.disk.purge(zxid),
             Input::Persisted(mark) => return self.persisted(now, mark, out),
             input => return self.take_of_role(now, input, out),
@@ -465,6 +474,15 @@ impl Peer {
             Role::Leading(leader) => leader.learners(),
             Role::Learning(learner) => learner.observers(),
             _ => Vec::new(),
+        }
+    }
+
+    /// How many learners are brought up to date here, with a snapshot or without one.
+    pub fn syncs_under_way(&self, with_snapshot: bool) -> u64 {
+        match &self.role {
+            Role::Leading(leader) => leader.syncs_under_way(with_snapshot),
+            Role::Learning(learner) => learner.syncs_under_way(with_snapshot),
+            _ => 0,
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::proto::txn::{SetDataTxn, TxnHeader};
 
 use super::configs::Configs;
 use super::disk::Disk;
-use super::sync_plan::SyncPlan;
+use super::sync_plan::{SyncPlan, plan_sync};
 use super::{Output, PeerConfig, Timestamp, Txn};
 
 /// What outlives a role, lent to it for a step.
@@ -27,6 +27,14 @@ pub(super) struct Ctx<'a> {
 impl Ctx<'_> {
     pub(super) fn send(&mut self, link: LinkId, packet: QuorumPacket) {
         self.out.push(Output::Send(link, packet));
+    }
+
+    /// How a learner whose history ends at `learner` gets all up to `end`.
+    pub(super) fn plan_sync(&self, learner: Zxid, end: Zxid) -> SyncPlan {
+        match self.config.always_snapshot {
+            true => SyncPlan::Snap,
+            false => plan_sync(learner, self.disk.log(), end, self.config.history_sent_max),
+        }
     }
 
     /// Begins to bring a learner up to date: says how, and gives back what it has from then on. A snapshot is of all up

@@ -23,7 +23,7 @@ pub(super) fn reply(word: Word, source: &dyn StatusSource) -> String {
 }
 
 fn write_reply(word: Word, source: &dyn StatusSource, out: &mut String) -> fmt::Result {
-    let state = source.state();
+    let state = source.state().filter(|_| source.serves_clients());
     match (word, state) {
         (Word::Ruok, _) => out.write_str("imok"),
         (Word::Envi, _) => environment(out),

@@ -13,6 +13,7 @@ use crate::proto::OpCode;
 /// A server that looks as the examples of the expected texts need it.
 struct Fake {
     state: Option<ServerState>,
+    serves_clients: bool,
     connections: Vec<ConnectionView>,
     ensemble: Option<EnsembleView>,
     local: Option<Vec<ExpiryBucket>>,
@@ -58,6 +59,7 @@ fn fake(state: impl Into<Option<ServerState>>) -> Fake {
     };
     Fake {
         state: state.into(),
+        serves_clients: true,
         connections: vec![
             connection("127.0.0.1:36318", 1, Some(session)),
             connection("[::1]:36306", 0x15, Some(fresh)),
@@ -76,6 +78,10 @@ fn fake(state: impl Into<Option<ServerState>>) -> Fake {
 impl StatusSource for Fake {
     fn state(&self) -> Option<ServerState> {
         self.state
+    }
+
+    fn serves_clients(&self) -> bool {
+        self.serves_clients
     }
 
     fn server(&self) -> ServerView {
@@ -309,6 +315,8 @@ fn refusals() {
 #[test]
 fn a_server_that_does_not_serve() {
     let silent = fake(None);
+    let mut leader_without_clients = fake(ServerState::Leader);
+    leader_without_clients.serves_clients = false;
     for word in Word::ALL {
         let expected = match word {
             Word::Ruok => "imok",
@@ -319,6 +327,7 @@ fn a_server_that_does_not_serve() {
             _ => "This ZooKeeper instance is not currently serving requests\n",
         };
         assert_eq!(ask(&silent, word), expected, "{word:?}");
+        assert_eq!(ask(&leader_without_clients, word), expected, "{word:?}");
     }
     assert!(ask(&silent, Word::Envi).starts_with("Environment:\nzookeeper.version=3.9."));
     assert_eq!(silent.resets.get(), (0, 0));

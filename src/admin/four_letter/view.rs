@@ -13,6 +13,10 @@ pub trait StatusSource {
     /// `None`: not serving (no leader, syncing, shutting down); then nothing else is asked but the
     /// trace mask.
     fn state(&self) -> Option<ServerState>;
+    /// False of a leader that leaves clients to the others: to words it is one that does not serve.
+    fn serves_clients(&self) -> bool {
+        true
+    }
     /// For `stat`, `srvr` and `mntr`.
     fn server(&self) -> ServerView;
     /// For `mntr`.

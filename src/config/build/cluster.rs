@@ -73,10 +73,12 @@ pub(super) fn ensemble(
         leader_serves: !r.is_word("leaderServes", "no"),
         local_sessions_enabled: r.boolean("localSessionsEnabled", false),
         local_sessions_upgrading_enabled: r.boolean("localSessionsUpgradingEnabled", false),
-        observers_persist: r.boolean("syncEnabled", true),
         observer_master_port: observer_master_port(r),
         dynamic_config_file: r.nonempty("dynamicConfigFile").map(PathBuf::from),
-        committed_log_txns: r.int("commitLogCount", 500, INT, COUNT).max(500) as u32,
+        always_snapshot: r.boolean("forceSnapshotSync", false),
+        snapshot_syncs_max: r.int("leader.maxConcurrentSnapSyncs", 10, POSITIVE, COUNT) as u32,
+        diff_syncs_max: r.int("leader.maxConcurrentDiffSyncs", 100, POSITIVE, COUNT) as u32,
+        epoch_wait_ms_max: epoch_wait_ms_max(r),
         multiple_addresses: r.boolean("multiAddress.enabled", false),
         election: election_port(u64::from(tick_ms) * u64::from(sync_limit_ticks), r),
         leader_connect_retry_ms: milliseconds("leaderConnectDelayDuringRetryMs", 100, r),
@@ -89,6 +91,12 @@ pub(super) fn ensemble(
 fn observer_master_port(r: &mut Reader<'_>) -> Option<u16> {
     let port = r.int("observerMasterPort", 0, -1..=65535, "a port number");
     u16::try_from(port).ok().filter(|port| *port > 0)
+}
+
+/// What is negative is none.
+fn epoch_wait_ms_max(r: &mut Reader<'_>) -> Option<u32> {
+    let ms = r.int("leader.maxTimeToWaitForEpoch", -1, INT, MILLISECONDS);
+    u32::try_from(ms).ok()
 }
 
 fn election_port(sync_limit_ms: u64, r: &mut Reader<'_>) -> ElectionPort {

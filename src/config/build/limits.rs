@@ -6,8 +6,7 @@
 use super::super::diagnostics::Level;
 use super::super::settings::Reader;
 use super::super::{
-    ConnectionThrottle, ConnectionWeights, Container, JavaFiles, LargeRequest, RequestThrottle,
-    SnapshotCompression,
+    ConnectionThrottle, ConnectionWeights, Container, LargeRequest, RequestThrottle,
 };
 use super::{BYTES, COUNT, INT, LONG, MILLISECONDS, POSITIVE, count};
 
@@ -38,7 +37,6 @@ pub(super) fn request_throttle(r: &mut Reader<'_>) -> RequestThrottle {
         drop_stale: r.boolean("request_throttle_drop_stale", true),
         stale_connection_check: r.boolean("request_stale_connection_check", true),
         stale_latency_check: r.boolean("request_stale_latency_check", false),
-        shutdown_timeout_ms: count("request_throttler.shutdownTimeout", 10_000, r),
     }
 }
 
@@ -101,30 +99,27 @@ pub(super) fn large_request(r: &mut Reader<'_>) -> LargeRequest {
     }
 }
 
-pub(super) fn java_files(r: &mut Reader<'_>) -> JavaFiles {
-    let compression = r.text("snapshot.compression.method").unwrap_or_default();
-    let snapshot_compression = match compression.to_ascii_lowercase().as_str() {
-        "gz" => SnapshotCompression::Gzip,
-        "snappy" => SnapshotCompression::Snappy,
-        // Java takes any other word for no compression.
-        _ => SnapshotCompression::None,
-    };
-    JavaFiles {
-        log_prealloc_kib: r.int("preAllocSize", 65_536, POSITIVE, "a number of kilobytes") as u32,
-        snap_count: r.int("snapCount", 100_000, INT, COUNT).max(2) as u32,
-        snap_size_limit_kib: r
-            .int(
-                "snapSizeLimitInKb",
-                4_194_304,
-                LONG,
-                "a number of kilobytes",
-            )
-            .max(0) as u64,
-        log_size_limit_kib: r
-            .int("txnLogSizeLimitInKb", -1, LONG, "a number of kilobytes")
-            .max(0) as u64,
-        snapshot_compression,
-        snapshot_trust_empty: r.boolean("snapshot.trust.empty", false),
-        serialize_last_processed_zxid: r.boolean("serializeLastProcessedZxid.enabled", true),
+/// What shapes Java's files, caches and ends has no effect here, and has to be what Java takes all the same.
+pub(super) fn check_ineffective(r: &mut Reader<'_>) {
+    const KILOBYTES: &str = "a number of kilobytes";
+    r.int("preAllocSize", 65_536, POSITIVE, KILOBYTES);
+    r.int("snapCount", 100_000, INT, COUNT);
+    r.int("snapSizeLimitInKb", 4_194_304, LONG, KILOBYTES);
+    r.int("txnLogSizeLimitInKb", -1, LONG, KILOBYTES);
+    // Java takes any word.
+    r.text("snapshot.compression.method");
+    for key in [
+        "snapshot.trust.empty",
+        "serializeLastProcessedZxid.enabled",
+        "syncEnabled",
+    ] {
+        r.boolean(key, true);
+    }
+    for key in [
+        "maxResponseCacheSize",
+        "maxGetChildrenResponseCacheSize",
+        "request_throttler.shutdownTimeout",
+    ] {
+        count(key, 0, r);
     }
 }

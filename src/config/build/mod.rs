@@ -358,11 +358,14 @@ fn read(source: ConfigSource, server_id: Option<i64>, version: i64, r: &mut Read
     let is_member = server_id.is_some() && membership.is_distributed(standalone_enabled);
     let quorum_tls = tls::quorum(is_member, r);
     let ensemble = cluster::ensemble(server_id, &membership, tick_ms, r);
+    limits::check_ineffective(r);
     let config = Config {
         source,
         data_dir,
         data_log_dir,
         data_dir_autocreate: r.boolean("datadir.autocreate", true),
+        db_autocreate: r.boolean("db.autocreate", true),
+        eager_acl_check: r.boolean("enableEagerACLCheck", false),
         client_address,
         secure_client_address,
         listen_backlog: u32::try_from(backlog).ok().filter(|backlog| *backlog > 0),
@@ -388,9 +391,9 @@ fn read(source: ConfigSource, server_id: Option<i64>, version: i64, r: &mut Read
             MILLISECONDS,
         ) as u64,
         autopurge: operation::autopurge(r),
+        retained_txns_min: r.int("commitLogCount", 500, INT, COUNT).max(500) as u32,
         tree_digest_enabled: r.boolean("digest.enabled", true),
         close_session_txn_enabled: r.boolean("closeSessionTxn.enabled", true),
-        java_files: limits::java_files(r),
         four_letter_whitelist: operation::four_letter_whitelist(read_only_mode, r),
         skip_acl,
         auth: auth::auth(has_tls, r),
@@ -405,8 +408,6 @@ fn read(source: ConfigSource, server_id: Option<i64>, version: i64, r: &mut Read
         throttled_op_wait_time_ms: u32::try_from(throttled_op_wait_time_ms)
             .ok()
             .filter(|ms| *ms > 0),
-        response_cache_entries_max: count("maxResponseCacheSize", 400, r),
-        children_response_cache_entries_max: count("maxGetChildrenResponseCacheSize", 400, r),
         read_only_mode,
         reconfig_enabled: r.boolean("reconfigEnabled", false),
         standalone_enabled,

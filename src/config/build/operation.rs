@@ -47,13 +47,16 @@ const PURGE_INTERVAL_MS_DEFAULT: i64 = 3_600_000;
 
 pub(super) fn autopurge(r: &mut Reader<'_>) -> Autopurge {
     let retained = r.int("autopurge.snapRetainCount", 3, INT, COUNT);
-    if retained < 3
+    if retained != 3
         && let Some(setting) = r.setting("autopurge.snapRetainCount")
     {
-        r.diagnostics.warn(
-            &setting.origin,
-            format!("Invalid autopurge.snapRetainCount: {retained}. Defaulting to 3"),
-        );
+        let text = match retained < 3 {
+            true => format!("Invalid autopurge.snapRetainCount: {retained}. Defaulting to 3"),
+            false => "autopurge.snapRetainCount has no effect: there is one state, and the log behind it; a \
+                      backup keeps more"
+                .to_owned(),
+        };
+        r.diagnostics.warn(&setting.origin, text);
     }
     let expected = "a number of hours, or a number with one of the units ms s m h d";
     let interval_ms = r.parsed(
@@ -78,7 +81,6 @@ pub(super) fn autopurge(r: &mut Reader<'_>) -> Autopurge {
     }
     Autopurge {
         interval_ms: u64::try_from(interval_ms).ok().filter(|ms| *ms > 0),
-        retained_checkpoints_min: retained.max(3) as u32,
     }
 }
 

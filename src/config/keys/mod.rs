@@ -44,8 +44,6 @@ pub enum Feature {
     /// The part of request throttling that matters when the server stops.
     ThrottleShutdown,
     ResponseCache,
-    /// The part of group commit that ends its wait early.
-    QueuePoll,
 }
 
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 //! Knows spellings and verdicts only. Answers to no Java class: there the names are spread over
 //! the classes that read them.
 
-use super::Feature::{Audit, JavaFiles, QueuePoll, ResponseCache, ThrottleShutdown, Tls};
+use super::Feature::{Audit, JavaFiles, ResponseCache, ThrottleShutdown, Tls};
 use super::{Feature, Key, Property, Verdict};
 
 impl Key {
@@ -105,7 +105,7 @@ pub static KEYS: &[Key] = &[
         "fsync.warningthresholdms",
     ]),
     prop("flushDelay"),
-    prop("maxWriteQueuePollTime").of(QueuePoll),
+    prop("maxWriteQueuePollTime"),
     prop("maxBatchSize"),
     prop("datadir.autocreate"),
     prop("db.autocreate").ensemble(),

@@ -5,30 +5,16 @@ use super::super::settings::{Diagnostics, Settings};
 
 /// Without effect, unless set to what Java does by default, and why that is bearable.
 const ABSENT: &[(&str, &str, &str)] = &[
-    ("commitLogCount", "500", HISTORY),
-    ("snapshotSizeFactor", "0.33", HISTORY),
-    ("forceSnapshotSync", "false", HISTORY),
     (
-        "leader.maxTimeToWaitForEpoch",
-        "-1",
-        "a leader waits for followers as long as initLimit says",
-    ),
-    (
-        "leader.maxConcurrentSnapSyncs",
-        "10",
-        "any number of learners may catch up at a time",
-    ),
-    (
-        "leader.maxConcurrentDiffSyncs",
-        "100",
-        "any number of learners may catch up at a time",
+        "snapshotSizeFactor",
+        "0.33",
+        "this server decides itself whether a learner gets transactions or a snapshot",
     ),
     (
         "leader.ackLoggingFrequency",
         "1000",
         "how long acknowledgements take is not logged",
     ),
-    ("leaderServes", "yes", "the leader serves clients"),
     (
         "multiAddress.reachabilityCheckEnabled",
         "true",
@@ -45,20 +31,7 @@ const ABSENT: &[(&str, &str, &str)] = &[
         "what a follower has not in memory any more it reads from its log for its observers",
     ),
     ("syncEnabled", "true", "observers log what they learn"),
-    (
-        "enableEagerACLCheck",
-        "false",
-        "the leader checks permissions",
-    ),
-    (
-        "db.autocreate",
-        "true",
-        "a server with an empty data directory takes part in elections",
-    ),
 ];
-
-const HISTORY: &str =
-    "this server decides itself whether a learner gets transactions or a snapshot";
 
 pub(super) fn warn(settings: &Settings, diagnostics: &mut Diagnostics) {
     for (key, default, reason) in ABSENT {

@@ -35,16 +35,12 @@ const DIFFERENT: &str = "
     preAllocSize: there are no log files of Java's form
     snapCount: checkpoints pace themselves
     snapSizeLimitInKb: checkpoints pace themselves
+    autopurge.snapRetainCount: there are no snapshot files of Java's form
     txnLogSizeLimitInKb: the log has no files that are rolled
     snapshot.compression.method: there are no snapshot files of Java's form
     snapshot.trust.empty: an import says what it found
     serializeLastProcessedZxid.enabled: snapshots always have it
-    maxWriteQueuePollTime: flushDelay alone says how long a group waits
-    leader.maxTimeToWaitForEpoch: initLimit alone says how long
-    leader.maxConcurrentSnapSyncs: any number catches up at a time
-    leader.maxConcurrentDiffSyncs: any number catches up at a time
     leader.ackLoggingFrequency: nothing is logged that it would make rarer
-    forceSnapshotSync: the shorter way is always taken
     multiAddress.reachabilityCheckTimeoutMs: addresses are tried by connecting
     multiAddress.reachabilityCheckEnabled: addresses are tried by connecting
     observerMaster.sizeLimit: what is not in memory comes from the log

@@ -138,7 +138,6 @@ fn keys_of_absent_parts_warn_or_refuse() {
         // A part that is switched off is not missed.
         let switch = match key.feature {
             Feature::ThrottleShutdown => "request_throttle_max_requests=5",
-            Feature::QueuePoll => "flushDelay=5",
             _ => "",
         };
         let name = key.name.replace('*', "x");

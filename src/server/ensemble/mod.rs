@@ -36,7 +36,7 @@ use crate::net::quorum::{Link, LinkLimits, Links, Pieces};
 use crate::ops::members::Members;
 use crate::pipeline::member::{LogJob, Quorum};
 use crate::pipeline::{Pipeline, Wake};
-use crate::proto::quorum::QuorumPacket;
+use crate::proto::quorum::{PacketKind, QuorumPacket};
 use crate::server::client_port::ClientPort;
 use crate::storage::{Epochs, LogHandle, Places, State};
 use crate::zab::quorum::is_quorum;
@@ -299,19 +299,29 @@ impl Member {
         match output {
             Output::Notify(server, notification) => self.election.send(server, &notification),
             Output::Dial(server) => self.dial(core, server),
-            Output::Send(link, packet) => self.send(core, link, &packet),
+            Output::Send(link, packet) => {
+                if matches!(packet.kind, PacketKind::DIFF | PacketKind::TRUNC) {
+                    let metrics = &self.pipeline.stats.metrics;
+                    metrics.diff_count.increment();
+                    let under_way = core.peer.syncs_under_way(false);
+                    metrics.inflight_diff_count.record(under_way as i64);
+                }
+                self.send(core, link, &packet);
+            }
             Output::SendHistory {
                 link,
                 after,
                 up_to,
                 form,
             } => {
-                self.pipeline.stats.metrics.diff_count.increment();
                 let log = self.log.clone();
                 self.send_long(core, link, Box::new(long::history(log, after, up_to, form)));
             }
             Output::SendSnapshot { link, up_to } => {
-                self.pipeline.stats.metrics.snap_count.increment();
+                let metrics = &self.pipeline.stats.metrics;
+                metrics.snap_count.increment();
+                let under_way = core.peer.syncs_under_way(true);
+                metrics.inflight_snap_count.record(under_way as i64);
                 let (pipeline, log) = (self.pipeline.clone(), self.log.clone());
                 let member = self.clone();
                 let done = Box::new(move || member.input(Input::SnapshotSent(link)));

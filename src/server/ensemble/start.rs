@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -55,6 +56,10 @@ pub(super) fn peer_config(config: &Config, id: ServerId) -> PeerConfig {
         committed: config.membership.clone(),
         last_seen: config.last_seen.clone(),
         history_sent_max: HISTORY_SENT_MAX,
+        always_snapshot: ensemble.always_snapshot,
+        snapshot_syncs_max: u64::from(ensemble.snapshot_syncs_max),
+        diff_syncs_max: u64::from(ensemble.diff_syncs_max),
+        epoch_wait_ms_max: ensemble.epoch_wait_ms_max.map(u64::from),
         bytes_in_flight_max: BYTES_IN_FLIGHT_MAX,
     }
 }
@@ -66,6 +71,38 @@ fn shape(log: &LogHandle) -> Result<LogShape, ServerError> {
     let zxids = zxids.map(|(first, last)| (Zxid(first), Zxid(last)));
     LogShape::read(Zxid(runs.base), zxids)
         .map_err(|gap| ServerError::Ensemble(format!("the log has a hole: {gap}")))
+}
+
+/// Whether this server may have voted for what it has not any more: nothing is here, and nobody said that this is how it
+/// begins. That is said by the file `initialize` beside the log's directory, which counts once, and by `db.autocreate`.
+fn may_have_lost_data(
+    data_log_dir: &Path,
+    autocreate: bool,
+    epochs: &mut Epochs,
+    shape: &LogShape,
+) -> Result<bool, ServerError> {
+    if shape.last() > Zxid(0) || epochs.current().is_some() {
+        return Ok(false);
+    }
+    let marker = data_log_dir.join("initialize");
+    if marker.exists() {
+        // From now on the file of the epoch says it.
+        epochs.set_current(0)?;
+        std::fs::remove_file(&marker)
+            .map_err(|e| ServerError::Ensemble(format!("removing {}: {e}", marker.display())))?;
+        tracing::info!(
+            "{} is there: beginning with an empty tree",
+            marker.display()
+        );
+        return Ok(false);
+    }
+    if !autocreate {
+        tracing::warn!(
+            "no data here, and no {}: without a vote until a leader has sent its tree (db.autocreate=false)",
+            marker.display()
+        );
+    }
+    Ok(!autocreate)
 }
 
 /// What the disk holds. Where an epoch's file is missing the epoch of the last transaction stands in for it.
@@ -87,7 +124,7 @@ impl Member {
         config: &Config,
         id: ServerId,
         pipeline: Arc<Pipeline>,
-        stores: Stores,
+        mut stores: Stores,
         security: PeerSecurity,
         auth: Option<Arc<PeerAuth>>,
     ) -> Result<(Arc<Member>, ElectionInbox), ServerError> {
@@ -139,11 +176,15 @@ impl Member {
             field_bytes_max: field_bytes_max(config),
         };
         let began = Instant::now();
-        let peer = Peer::new(
-            Timestamp::default(),
-            peer_config,
-            durable(&stores.epochs, shape(&stores.log)?, delivered),
-        );
+        let shape = shape(&stores.log)?;
+        let mut durable = durable(&stores.epochs, shape.clone(), delivered);
+        durable.may_have_lost_data = may_have_lost_data(
+            &config.data_log_dir,
+            config.db_autocreate,
+            &mut stores.epochs,
+            &shape,
+        )?;
+        let peer = Peer::new(Timestamp::default(), peer_config, durable);
         let member = Arc::new(Member {
             settings,
             core: Mutex::new(Core {
@@ -224,4 +265,62 @@ fn ticks(config: &Config, ticks: u32) -> Duration {
 /// What readers of a packet allow one string or buffer.
 fn field_bytes_max(config: &Config) -> usize {
     config.frame_bytes_max as usize + config.frame_bytes_extra as usize
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::config::SystemProperties;
+
+    #[test]
+    fn an_empty_directory_has_lost_nothing_where_somebody_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let empty = LogShape::read(Zxid(0), []).unwrap();
+        let lost = |autocreate, shape: &LogShape| {
+            let mut epochs = Epochs::open(dir.path()).unwrap();
+            may_have_lost_data(dir.path(), autocreate, &mut epochs, shape).unwrap()
+        };
+        assert!(!lost(true, &empty));
+        assert!(lost(false, &empty));
+        let used = LogShape::read(Zxid(0), [(Zxid::new(Epoch(1), 1), Zxid::new(Epoch(1), 2))]);
+        assert!(!lost(false, &used.unwrap()));
+        let marker = dir.path().join("initialize");
+        std::fs::write(&marker, "").unwrap();
+        assert!(!lost(false, &empty));
+        assert!(!marker.exists(), "it counts once");
+        assert!(!lost(false, &empty), "and is remembered");
+        std::fs::remove_file(dir.path().join("currentEpoch")).unwrap();
+        assert!(lost(false, &empty), "unless all is gone again");
+    }
+
+    fn peer_config_of(lines: &str) -> PeerConfig {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("myid"), "1").unwrap();
+        let members = "server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\n";
+        let text = format!(
+            "dataDir={}\nclientPort=2181\ninitLimit=10\nsyncLimit=5\n{members}{lines}",
+            dir.path().display()
+        );
+        let file = dir.path().join("zoo.cfg");
+        std::fs::write(&file, text).unwrap();
+        let (config, _) = Config::load(&file, &SystemProperties::default()).unwrap();
+        peer_config(&config, ServerId(1))
+    }
+
+    #[test]
+    fn what_an_operator_sets_for_leaders_reaches_them() {
+        let limits = |config: &PeerConfig| {
+            let syncs = (config.snapshot_syncs_max, config.diff_syncs_max);
+            (config.always_snapshot, syncs, config.epoch_wait_ms_max)
+        };
+        assert_eq!(limits(&peer_config_of("")), (false, (10, 100), None));
+        let set = peer_config_of(
+            "forceSnapshotSync=true\nleader.maxConcurrentSnapSyncs=3\nleader.maxConcurrentDiffSyncs=4\n\
+             leader.maxTimeToWaitForEpoch=5000\n",
+        );
+        assert_eq!(limits(&set), (true, (3, 4), Some(5000)));
+        let never = peer_config_of("leader.maxTimeToWaitForEpoch=-1\n");
+        assert_eq!(limits(&never).2, None);
+    }
 }

@@ -4,10 +4,10 @@
 use crate::ids::{Epoch, LinkId, ServerId, Zxid};
 use crate::proto::quorum::{LearnerInfo, PROTOCOL_VERSION, PacketKind, QuorumPacket};
 
-use super::super::learner_link::Phase as LinkPhase;
+use super::super::learner_link::{Phase as LinkPhase, may_sync};
 use super::super::mistake::{Mistake, makes};
 use super::super::role::{Ctx, End, simple};
-use super::super::sync_plan::{SyncPlan, plan_sync};
+use super::super::sync_plan::SyncPlan;
 use super::super::{HistoryForm, Output, Timestamp};
 use super::{Cut, Leader, Phase, with_txn};
 
@@ -124,7 +124,7 @@ impl Leader {
             }
         }
         if matches!(self.phase, Phase::Synchronising | Phase::Serving) {
-            self.begin_sync(link, zxid, ctx);
+            self.begin_sync(link, zxid, ctx)?;
         }
         Ok(())
     }
@@ -136,9 +136,17 @@ impl Leader {
 
     /// Sends all that the learner lacks, as committed even where no quorum has it yet: what is sent so is durable there
     /// when NEWLEADER is acknowledged (ZOOKEEPER-3911), and NEWLEADER comes behind all of it (ZOOKEEPER-3104).
-    pub(super) fn begin_sync(&mut self, link: LinkId, zxid: Zxid, ctx: &mut Ctx<'_>) {
+    pub(super) fn begin_sync(
+        &mut self,
+        link: LinkId,
+        zxid: Zxid,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), Cut> {
         let (readable, end) = (self.readable(ctx), self.proposals.committed());
-        let plan = plan_sync(zxid, ctx.disk.log(), end, ctx.config.history_sent_max);
+        let plan = ctx.plan_sync(zxid, end);
+        if let Some(learner) = self.links.get(&link) {
+            may_sync(learner, plan, self.links.values(), ctx.config)?;
+        }
         tracing::info!(link = link.0, %zxid, %end, ?plan, "a learner is brought up to date");
         let after = ctx.open_sync(link, plan, end, readable);
         if after < readable {
@@ -168,9 +176,11 @@ impl Leader {
             learner.heard = ctx.now;
             learner.phase = LinkPhase::Syncing {
                 position: end,
+                by_snapshot: plan == SyncPlan::Snap,
                 is_receiving: plan == SyncPlan::Snap,
             };
         }
+        Ok(())
     }
 
     /// The snapshot is out; from now on the learner has to answer in time.

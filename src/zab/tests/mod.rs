@@ -7,6 +7,7 @@ mod cluster;
 mod ensembles;
 mod leading;
 mod learning;
+mod limits;
 mod observers;
 mod script;
 
@@ -57,6 +58,10 @@ pub(super) fn config(id: i64, committed: Membership) -> PeerConfig {
         committed,
         last_seen: None,
         history_sent_max: 1000,
+        always_snapshot: false,
+        snapshot_syncs_max: 10,
+        diff_syncs_max: 100,
+        epoch_wait_ms_max: None,
         bytes_in_flight_max: 1 << 20,
     }
 }
