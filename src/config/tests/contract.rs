@@ -1,6 +1,8 @@
 //! Every key that ZooKeeper's administrators know, and what becomes of it here: a row each, with a value that it takes and
 //! the name of its system property. Only what `DIFFERENT` names, with the reason, is not as the row says.
 
+use std::iter;
+
 use super::*;
 
 /// What has to happen with a key.
@@ -40,6 +42,8 @@ const DIFFERENT: &str = "
     snapshot.compression.method: there are no snapshot files of Java's form
     snapshot.trust.empty: an import says what it found
     serializeLastProcessedZxid.enabled: snapshots always have it
+    snapshotSizeFactor: the server itself decides what a learner gets
+    syncEnabled: observers log what they learn
     leader.ackLoggingFrequency: nothing is logged that it would make rarer
     multiAddress.reachabilityCheckTimeoutMs: addresses are tried by connecting
     multiAddress.reachabilityCheckEnabled: addresses are tried by connecting
@@ -138,14 +142,21 @@ fn rows() -> Vec<Row> {
 #[test]
 fn every_key_has_the_fate_that_administrators_expect() {
     let mut wrong = Vec::new();
-    for row in rows() {
+    let alone = rows().into_iter().filter(|row| !row.of_members);
+    for (row, members) in alone
+        .zip(iter::repeat(false))
+        .chain(rows().into_iter().zip(iter::repeat(true)))
+    {
         let Row { key, value, .. } = &row;
         let is_different = |line: &str| line.split(": ").next() == Some(key.as_str());
-        let fate = match DIFFERENT.lines().map(str::trim).any(is_different) {
+        // A server alone has no use for what members need, here or in Java.
+        let is_of_use = members
+            || keys::find(key).is_some_and(|known| known.key.verdict != Verdict::EnsembleOnly);
+        let fate = match is_of_use && DIFFERENT.lines().map(str::trim).any(is_different) {
             true => Warns,
             false => row.fate,
         };
-        let (warned, errors, line) = said(key, value, row.of_members);
+        let (warned, errors, line) = said(key, value, members);
         let at = format!("./zoo.cfg:{line}: ");
         let holds = match fate {
             Works | Passes => {
@@ -178,7 +189,7 @@ fn every_key_has_the_fate_that_administrators_expect() {
         };
         if !holds {
             wrong.push(format!(
-                "{key}={value}: {fate:?} expected; warned {warned:?}, refused {errors:?}"
+                "{key}={value}, members: {members}: {fate:?} expected; warned {warned:?}, refused {errors:?}"
             ));
         }
     }
