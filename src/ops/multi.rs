@@ -37,16 +37,21 @@ pub(super) enum ReadRequest<'a> {
     Children(GetChildrenRequest<'a>),
 }
 
-/// Reads the operations up to the end mark. Anything that upstream's reader stumbles over refuses the whole.
+/// Reads the operations up to the end mark. Anything that upstream's reader stumbles over refuses the whole; what it
+/// stumbles over first says how.
 pub(super) fn decode(body: &[u8]) -> Result<Vec<Request<'_>>, Refusal> {
     let mut rest = body;
     let mut requests = Vec::new();
+    let mut reads = false;
     loop {
         let header: MultiHeader = jute::read(&mut rest)?;
+        if header.done && reads {
+            return Err(Refusal::Undecodable);
+        }
         if header.done {
             return Ok(requests);
         }
-        requests.push(match header.op {
+        let request = match header.op {
             OpCode::CREATE | OpCode::CREATE2 | OpCode::CREATE_CONTAINER => {
                 let request: CreateRequest<'_> = jute::read(&mut rest)?;
                 if !create::is_known_flag(request.flags) {
@@ -80,8 +85,23 @@ pub(super) fn decode(body: &[u8]) -> Result<Vec<Request<'_>>, Refusal> {
             OpCode::DELETE => Request::Delete(jute::read(&mut rest)?),
             OpCode::SET_DATA => Request::SetData(jute::read(&mut rest)?),
             OpCode::CHECK => Request::Check(jute::read(&mut rest)?),
+            // As in a multiRead, until a write follows.
+            OpCode::GET_DATA if requests.is_empty() => {
+                let _: GetDataRequest<'_> = jute::read(&mut rest)?;
+                reads = true;
+                continue;
+            }
+            OpCode::GET_CHILDREN if requests.is_empty() => {
+                let _: GetChildrenRequest<'_> = jute::read(&mut rest)?;
+                reads = true;
+                continue;
+            }
             _ => return Err(Refusal::Undecodable),
-        });
+        };
+        if reads {
+            return Err(Refusal::Undecodable);
+        }
+        requests.push(request);
     }
 }
 
@@ -245,3 +265,67 @@ fn has_failed(mut body: &[u8]) -> Result<bool, jute::Error> {
 /// The bytes of one entry, borrowed for as long as the transaction.
 #[derive(serde::Deserialize)]
 struct Record<'a>(#[serde(borrow)] &'a [u8]);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::Buffer;
+
+    fn create_without_acl(out: &mut Vec<u8>) {
+        put(out, &MultiHeader::request(OpCode::CREATE));
+        let request = CreateRequest {
+            path: Text::from("/a"),
+            data: Buffer::from(b""),
+            acl: None,
+            flags: 0,
+        };
+        put(out, &request);
+    }
+
+    fn get_children(out: &mut Vec<u8>) {
+        put(out, &MultiHeader::request(OpCode::GET_CHILDREN));
+        let request = GetChildrenRequest {
+            path: Text::from("/a"),
+            watch: false,
+        };
+        put(out, &request);
+    }
+
+    fn delete(out: &mut Vec<u8>) {
+        put(out, &MultiHeader::request(OpCode::DELETE));
+        let request = DeleteRequest {
+            path: Text::from("/a"),
+            version: -1,
+        };
+        put(out, &request);
+    }
+
+    /// Whether the refusal costs a zxid.
+    fn costs(parts: &[fn(&mut Vec<u8>)]) -> bool {
+        let mut body = Vec::new();
+        parts.iter().for_each(|part| part(&mut body));
+        put(&mut body, &MultiHeader::END);
+        match decode(&body) {
+            Err(Refusal::Undecodable) => true,
+            Err(Refusal::UndecodableEarly) => false,
+            _ => panic!("it is refused"),
+        }
+    }
+
+    #[test]
+    fn what_upstream_stumbles_over_first_says_what_a_refusal_costs() {
+        assert!(costs(&[get_children]));
+        assert!(costs(&[get_children, delete]));
+        assert!(costs(&[delete, get_children]));
+        assert!(costs(&[get_children, delete, create_without_acl]));
+        assert!(costs(&[delete, get_children, create_without_acl]));
+        assert!(!costs(&[create_without_acl]));
+        assert!(!costs(&[get_children, create_without_acl]));
+        assert!(!costs(&[
+            get_children,
+            get_children,
+            create_without_acl,
+            delete
+        ]));
+    }
+}
