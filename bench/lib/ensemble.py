@@ -9,7 +9,7 @@ import time
 
 from comparison import Comparison
 from rows import FERRO, JAVA
-from servers import PROJECT, Failed, Server, free_port
+from servers import PROJECT, Failed, Server, free_ports
 
 SIZE = 3
 # Who was paused must not be taken for dead by those that wake up before it.
@@ -28,7 +28,8 @@ class Ensemble:
     """Three servers, to those who measure as good as one."""
 
     def __init__(self, kind, command, directory):
-        ports = [[free_port() for _ in range(3)] for _ in range(SIZE)]
+        ports = free_ports(3 * SIZE)
+        ports = [ports[3 * i : 3 * i + 3] for i in range(SIZE)]
         common = "".join(f"{key}={value}\n" for key, value in LIMITS.items())
         common += "".join(f"server.{n}=127.0.0.1:{quorum}:{election}\n"
                           for n, (_, quorum, election) in enumerate(ports, 1))

@@ -54,10 +54,12 @@ def refuse_memory_disk(directory):
         raise SystemExit(f"{directory} is in memory: fsync costs nothing there. Choose a real disk with --dir")
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+def free_ports(count):
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in held]
+    for one in held:
+        one.close()
+    return ports
 
 
 class Server:
@@ -70,7 +72,7 @@ class Server:
         os.makedirs(directory)
 
     def launch(self):
-        self.port = self.fixed_port or free_port()
+        self.port = self.fixed_port or free_ports(1)[0]
         config = os.path.join(self.dir, "zoo.cfg")
         with open(config, "w") as f:
             f.write(CONFIG.format(dir=self.dir, port=self.port) + self.more_config)

@@ -4,15 +4,35 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/../lib/env.sh"
-cp=$(java_classpath "$ZK_VERSION")
+ensemble_classpaths
 peer=${ELECTION_PEER:-$CARGO_TARGET_DIR/release/examples/election-peer}
 [ -n "${ELECTION_PEER:-}" ] || (cd "$project_root" && cargo build --release --locked --workspace --example election-peer >&2)
 work=$(mktemp -d)
+cat > "$work/logback.xml" <<'XML'
+<configuration>
+  <appender name="out" class="ch.qos.logback.core.ConsoleAppender">
+    <encoder><pattern>%d %p %logger{0} %m%n</pattern></encoder>
+  </appender>
+  <root level="INFO"><appender-ref ref="out"/></root>
+</configuration>
+XML
 pids=()
 trap 'end_all; rm -rf "$work"' EXIT
 # end PID: ends a process that this suite started.
-end() { kill -KILL "$1" 2> /dev/null || true; wait "$1" 2> /dev/null || true; }
-end_all() { for pid in "${pids[@]}"; do end "$pid"; done; pids=(); }
+end() {
+  local pid left=()
+  kill -KILL "$1" 2> /dev/null || true; wait "$1" 2> /dev/null || true
+  for pid in "${pids[@]}"; do [ "$pid" = "$1" ] || left+=("$pid"); done
+  pids=("${left[@]}")
+}
+end_all() { for pid in "${pids[@]}"; do end "$pid"; done; }
+# all_run: fails when a server ended by itself.
+all_run() {
+  local pid
+  for pid in "${pids[@]}"; do
+    kill -0 "$pid" 2> /dev/null || { echo "a server ended by itself:"; grep -h ERROR "$dir"/*/log | head -n 5; return 1; }
+  done
+}
 
 # members ID:ROLE ...: $dir/members with free ports for each.
 members() {
@@ -31,7 +51,7 @@ java_server() {
     printf '%s\n' "dataDir=$dir/$id/data" tickTime=1000 initLimit=10 syncLimit=5 admin.enableServer=false "$@"
     cat "$dir/members"
   } > "$dir/$id/zoo.cfg"
-  java -Dorg.slf4j.simpleLogger.defaultLogLevel=info -cp "$cp" \
+  java "-Dlogback.configurationFile=$work/logback.xml" -cp "$CLASSPATH_JAVA_3_9" \
     org.apache.zookeeper.server.quorum.QuorumPeerMain "$dir/$id/zoo.cfg" > "$dir/$id/log" 2>&1 &
   pids+=($!)
 }
@@ -49,6 +69,7 @@ says() {
   local tries
   for ((tries = 0; tries < 600; tries++)); do
     grep -q -- "$2" "$dir/$1/said" 2> /dev/null && return 0
+    all_run || break
     sleep 0.1
   done
   echo "server $1 did not say: $2"
@@ -168,7 +189,7 @@ for test in "${tests[@]}"; do
     passed=$((passed + 1)); echo "ok     $test"
   else
     failed=$((failed + 1)); echo "FAILED $test"
-    tail -n 15 "$dir"/*/said "$dir"/*/log || true
+    tail -n 8 "$dir"/*/said "$dir"/*/log || true
   fi
 done
 tally

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread::JoinHandle;
 
 use bytes::BytesMut;
@@ -34,10 +35,12 @@ struct Follower {
     _dir: tempfile::TempDir,
 }
 
-/// A port of 127.0.0.1 that was free a moment ago.
-async fn free_port() -> u16 {
-    let held = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    held.local_addr().unwrap().port()
+/// A loopback address of its own for each member: nobody else sits on its ports.
+fn own_host() -> String {
+    static GIVEN: AtomicU8 = AtomicU8::new(1);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let number = GIVEN.fetch_add(1, Ordering::Relaxed);
+    format!("127.{high}.{low}.{number}")
 }
 
 /// Server 1, as it is before it looks for a leader.
@@ -50,10 +53,10 @@ async fn member(
     JoinHandle<Result<Log, StorageError>>,
 ) {
     let text = format!(
-        "dataDir={}\nclientPort=2181\ntickTime=2000\ninitLimit=1000\nsyncLimit=1000\nserver.1=127.0.0.1:8:{}\n\
+        "dataDir={}\nclientPort=2181\ntickTime=2000\ninitLimit=1000\nsyncLimit=1000\nserver.1={}:23888:23889\n\
          server.2=127.0.0.1:{quorum_port}:9\nserver.3=127.0.0.1:10:11\n",
         dir.display(),
-        free_port().await,
+        own_host(),
     );
     std::fs::write(dir.join("zoo.cfg"), text).unwrap();
     std::fs::write(dir.join("myid"), "1").unwrap();
