@@ -17,7 +17,7 @@ use crate::ops::put;
 use crate::proto::Acl;
 use crate::storage::{
     Checkpoint, CheckpointBatch, Install, Log, LogHandle, NodeRecord, Places, State, StorageError,
-    step_back,
+    give_back, step_back,
 };
 use crate::tree::Tree;
 use crate::tree::acl::{self, AclList};
@@ -141,6 +141,9 @@ impl Pipeline {
             due.look(log);
             if self.is_due(&due, state) {
                 self.checkpoint(state, log, Pace::beside())?;
+                if due.is_at_rest() {
+                    give_back();
+                }
                 due = Due::new(log);
                 purge = true;
             } else if tidied.elapsed() >= TIDY {
@@ -270,7 +273,11 @@ impl Due {
             self.log_bytes = log_bytes;
             self.grew = now;
         }
-        self.by_age = now - self.grew >= AGE_AT_REST || now - self.since >= AGE_MAX;
+        self.by_age = self.is_at_rest() || now - self.since >= AGE_MAX;
+    }
+
+    fn is_at_rest(&self) -> bool {
+        self.grew.elapsed() >= AGE_AT_REST
     }
 }
 

@@ -34,6 +34,10 @@ use crate::ids::Zxid;
 /// How long a write waits for flushes; the limit is for a disk that hangs.
 const STALL_MAX: Duration = Duration::from_secs(60);
 const STALL_STEP: Duration = Duration::from_millis(1);
+/// What the log's tables may take of the disk, beside its appends; so appends cannot be faster for long.
+const FLUSH_BYTES_PER_SECOND: i64 = 256 << 20;
+/// In portions of that long, in microseconds.
+const FLUSH_PACE_US: i64 = 10_000;
 const KEY_MAX: [u8; 9] = [0xff; 9];
 
 /// The end of the log that writes; there is one.
@@ -706,6 +710,8 @@ fn options(dir: &Path, file_bytes: usize) -> Options {
     options.set_recycle_log_file_num(4);
     // A table goes out as it is written: all of it at its end would stand before the syncs of the log.
     options.set_bytes_per_sync(1 << 20);
+    // And not as fast as the disk takes it: syncs would wait behind a whole table.
+    options.set_ratelimiter(FLUSH_BYTES_PER_SECOND, FLUSH_PACE_US, 10);
     options.set_write_buffer_size(file_bytes);
     options.set_max_write_buffer_number(3);
     options.set_allow_concurrent_memtable_write(false);

@@ -1,8 +1,12 @@
-//! Keeps RocksDB's share of the process small.
+//! Keeps the process small.
 //!
 //! Rust's allocations go to mimalloc; glibc's malloc serves RocksDB alone. Left to itself it keeps
 //! an arena for each thread and, after the first big block was freed, serves big blocks from
-//! arenas too, where they are not given back.
+//! arenas too, where they are not given back. mimalloc gives back what is free when it is asked
+//! for more, so a server that came to rest would keep it.
+
+// Linked, whoever allocates: a test's allocator is the system's.
+use mimalloc as _;
 
 /// To be called before the first store is opened; calling it again does no harm.
 pub(super) fn tame_malloc() {
@@ -17,8 +21,13 @@ pub(super) fn tame_malloc() {
     }
 }
 
-/// After a big job (a restart, a large checkpoint): returns free pages to the system.
-pub(super) fn give_back() {
+/// After a big job (a restart, a checkpoint of a server at rest): returns free pages to the system.
+pub fn give_back() {
+    unsafe extern "C" {
+        fn mi_collect(force: bool);
+    }
+    // SAFETY: part of the stable interface of the allocator; any thread may call it at any time.
+    unsafe { mi_collect(true) };
     #[cfg(target_env = "gnu")]
     // SAFETY: `malloc_trim` has no precondition.
     unsafe {

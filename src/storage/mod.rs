@@ -63,6 +63,7 @@ pub use figures::Figures;
 pub use install::{Install, Places};
 pub use layout::Importing;
 pub use log::{Log, LogHandle, LogReader, Runs};
+pub use memory::give_back;
 pub use record::NodeRecord;
 pub use room::Room;
 use state::Pace;
