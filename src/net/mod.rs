@@ -9,6 +9,7 @@ pub mod loops;
 pub mod peer_auth;
 pub mod peer_stream;
 pub mod quorum;
+pub mod reach;
 mod rest;
 pub mod security;
 mod socket;

@@ -148,15 +148,6 @@ impl Status {
         member.map_or(Vec::new(), |member| member.neighbours())
     }
 
-    /// Of the servers that follow this one.
-    pub fn learner_ids(&self) -> Vec<i64> {
-        let Some(member) = &self.member else {
-            return Vec::new();
-        };
-        let learners = member.ensemble_status().learners;
-        learners.iter().filter_map(|l| Some(l.server?.0)).collect()
-    }
-
     fn is_read_only(&self) -> bool {
         self.pipeline.role() == Role::ReadOnly
     }
