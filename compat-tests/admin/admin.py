@@ -604,7 +604,7 @@ def members_tell_of_their_ensemble(java, fk):
     ports, metrics = free_ports(9), free_ports(3)
     lines = [f"server.{n}=127.0.0.1:{ports[3 * n - 3]}:{ports[3 * n - 2]};127.0.0.1:{ports[3 * n - 1]}" for n in (1, 2)]
     lines.append(f"server.3=127.0.0.1:{ports[6]}:{ports[7]}:observer;127.0.0.1:{ports[8]}")
-    lines += ["initLimit=10", "syncLimit=5"]
+    lines += ["initLimit=10", "syncLimit=5", "leader.ackLoggingFrequency=1"]
     members = []
     try:
         for n in (1, 2, 3):
@@ -666,6 +666,30 @@ def members_tell_of_their_ensemble(java, fk):
         assert not lacking, sorted(lacking)
         assert samples["election_time_count"] >= 1 and samples["looking_count"] >= 1
         assert samples["synced_followers"] == 1 and samples["quorum_size"] == 2
+        for n in range(30):
+            leader.session().ensure(f"/measured{n}")
+        # Acknowledgements may come behind the commit.
+        end = time.monotonic() + GIVE_UP_S
+        follower = members.index(states["follower"]) + 1
+        while samples.get(f'ack_latency_count{{key="{follower}",}}', 0) < 30:
+            assert time.monotonic() < end, samples
+            time.sleep(0.05)
+            types, samples = scrape(metrics[number - 1])
+        assert types["ack_latency"] == types["learner_handler_qp_size"] == types["learner_handler_qp_time_ms"] == "summary"
+        assert samples[f'ack_latency_count{{key="{number}",}}'] >= 30
+        assert 'ack_latency_count{key="3",}' not in samples, "an observer acknowledges nothing"
+        for learner in (follower, 3):
+            assert samples[f'learner_handler_qp_size_count{{key="{learner}",}}'] >= 30
+            assert samples[f'learner_handler_qp_time_ms_count{{key="{learner}",}}'] >= 30
+        for name in ("quorum_ack_latency", "propagation_latency", "proposal_ack_creation_latency"):
+            assert samples[f"{name}_count"] >= 30, name
+        assert f"zk_cnt_{follower}_ack_latency\t" in leader.word("mntr")
+        for state, received in (("follower", "follower_sync_time_count"), ("observer", "observer_sync_time_count")):
+            _, samples = scrape(metrics[members.index(states[state])])
+            assert samples[received] == 1, state
+            assert samples["learner_commit_received_count"] >= 30, state
+            assert samples["commit_propagation_latency_count"] >= 30, state
+        assert (samples["learner_proposal_received_count"], samples["proposal_ack_creation_latency_count"]) == (0, 0), "an observer"
     finally:
         for member in members:
             member.stop()

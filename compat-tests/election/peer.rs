@@ -52,6 +52,7 @@ async fn run(id: ServerId, committed: Membership, candidacy: Candidacy) {
         tcp_keepalive: false,
         bind_attempts_max: 3,
         multiple_addresses: false,
+        reachability_check: None,
         security: Default::default(),
         auth: None,
     };

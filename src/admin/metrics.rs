@@ -17,10 +17,12 @@ use super::prometheus::{DETAILED_QUANTILES, Exposition};
 
 pub use cells::{Counter, Summary, Totals};
 pub use histogram::DetailedSummary;
-pub use sets::{CounterSet, SummarySet};
+pub use sets::{CounterSet, DetailedSummarySet, SummarySet};
 pub use stages::Stages;
 pub use windows::Windows;
 
+/// The namespace that every server has.
+const NAMESPACE_OF_ALL: &str = "zookeeper";
 /// Of the summaries that have no others.
 const MEDIAN: [(&str, f64); 1] = [("0.5", 0.5)];
 
@@ -41,6 +43,8 @@ macro_rules! metrics {
         detailed_summaries { $($detailed:ident,)* }
         counter_sets { $($counter_set:ident,)* }
         summary_sets { $($summary_set:ident,)* }
+        summary_sets_of_learners { $($of_learners:ident,)* }
+        detailed_sets_of_learners { $($detailed_of_learners:ident,)* }
     ) => {
         /// Every metric of a server; each field is called as the metric is.
         #[derive(Default)]
@@ -50,6 +54,8 @@ macro_rules! metrics {
             $(pub $detailed: DetailedSummary,)*
             $(pub $counter_set: CounterSet,)*
             $(pub $summary_set: SummarySet,)*
+            $(pub $of_learners: SummarySet,)*
+            $(pub $detailed_of_learners: DetailedSummarySet,)*
         }
 
         impl Metrics {
@@ -60,6 +66,8 @@ macro_rules! metrics {
                 $(self.$summary.dump_plain(stringify!($summary), sink);)*
                 $(self.$detailed.dump(stringify!($detailed), sink);)*
                 $(self.$summary_set.dump(stringify!($summary_set), sink);)*
+                $(self.$of_learners.dump(stringify!($of_learners), sink);)*
+                $(self.$detailed_of_learners.dump(stringify!($detailed_of_learners), sink);)*
             }
 
             /// Every metric in the form of Prometheus. Quantiles are of the time that `windows` remembers.
@@ -68,7 +76,10 @@ macro_rules! metrics {
                 $(self.$counter_set.expose(stringify!($counter_set), out);)*
                 $(windows.expose(stringify!($summary), &self.$summary, &MEDIAN, out);)*
                 $(windows.expose(stringify!($detailed), &self.$detailed, &DETAILED_QUANTILES, out);)*
-                $(self.$summary_set.expose(stringify!($summary_set), out);)*
+                $(self.$summary_set.expose(stringify!($summary_set), Some(NAMESPACE_OF_ALL), out);)*
+                $(self.$of_learners.expose(stringify!($of_learners), None, out);)*
+                $(self.$detailed_of_learners.expose(
+                    stringify!($detailed_of_learners), windows, &DETAILED_QUANTILES, out);)*
             }
 
             /// Back to zero, as `srst` asks. What is recorded meanwhile may be lost.
@@ -78,6 +89,8 @@ macro_rules! metrics {
                 $(self.$summary.reset();)*
                 $(self.$detailed.reset();)*
                 $(self.$summary_set.reset();)*
+                $(self.$of_learners.reset();)*
+                $(self.$detailed_of_learners.reset();)*
             }
         }
     };
@@ -214,6 +227,13 @@ metrics! {
     summary_sets {
         read_per_namespace,
         write_per_namespace,
+    }
+    summary_sets_of_learners {
+        learner_handler_qp_size,
+    }
+    detailed_sets_of_learners {
+        ack_latency,
+        learner_handler_qp_time_ms,
     }
 }
 

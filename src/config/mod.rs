@@ -275,8 +275,12 @@ pub struct Ensemble {
     pub diff_syncs_max: u32,
     /// How long a leader waits for epochs although a voter of its looks for another leader; `None`: as long as for others.
     pub epoch_wait_ms_max: Option<u32>,
+    /// The acknowledgements of one proposal in so many are measured; of none, if it is not positive.
+    pub ack_logging_frequency: i32,
     /// A server may have several addresses, and all of them are told to others.
     pub multiple_addresses: bool,
+    /// How long they are asked together which one answers; `None`: they are tried one after the other.
+    pub reachability_check_ms: Option<u32>,
     pub election: ElectionPort,
     /// Between attempts to connect to a leader, which may not listen yet.
     pub leader_connect_retry_ms: u32,

@@ -13,7 +13,7 @@ use std::time::Instant;
 use tokio::time::Sleep;
 
 use super::socket::Socket;
-use super::{Heard, Words};
+use super::{Heard, Held, Words};
 use crate::auth::Id;
 use crate::pipeline::Pipeline;
 use crate::pipeline::admission::{Place, RequestThrottle, Waited};
@@ -38,6 +38,8 @@ struct Connection {
     wanted: usize,
     /// The frames in `unread` wait until fewer requests are in process.
     stall: Option<Stall>,
+    /// Held until it is sent.
+    long_answer: Held,
 }
 
 /// The wait of a connection for a place among the requests in process.
@@ -111,6 +113,7 @@ pub fn serve(
         unread: Vec::new(),
         wanted: 0,
         stall: None,
+        long_answer: None,
     };
     async move {
         poll_fn(|cx| connection.poll(cx)).await;
@@ -140,7 +143,10 @@ impl Connection {
                     }
                     continue;
                 }
-                Next::AwaitEnd => return self.drain(cx),
+                Next::AwaitEnd => {
+                    self.long_answer = None;
+                    return self.drain(cx);
+                }
                 Next::Read => {}
             }
             if self.pipeline.is_busy() && self.client.pause_if_waiting() {
@@ -204,9 +210,10 @@ impl Connection {
                 Heard::Word => {
                     self.pipeline.stats.received(1);
                     self.client.stats.received.fetch_add(1, Ordering::Relaxed);
-                    let text = self.words.answer(input, self.client.remote);
+                    let (text, held) = self.words.answer(input, self.client.remote);
                     self.pipeline.stats.sent(1);
-                    return self.client.finish_with(text.as_bytes());
+                    self.long_answer = held;
+                    return self.client.finish_with(text.into_bytes());
                 }
             }
         }

@@ -50,6 +50,9 @@ pub struct ElectionNetConfig {
     pub bind_attempts_max: u32,
     /// `multiAddress.enabled`: all addresses are told, in a form that servers before 3.6 refuse.
     pub multiple_addresses: bool,
+    /// `multiAddress.reachabilityCheckTimeoutMs`: how long several addresses of a server are asked together; `None`
+    /// (`multiAddress.reachabilityCheckEnabled=false`): they are tried one after the other.
+    pub reachability_check: Option<Duration>,
     /// `sslQuorum`, `portUnification`
     pub security: PeerSecurity,
     /// `None`: nobody has to say who it is (`quorum.auth.enableSasl`).

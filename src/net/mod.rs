@@ -9,6 +9,7 @@ pub mod loops;
 pub mod peer_auth;
 pub mod peer_stream;
 pub mod quorum;
+pub mod reach;
 mod rest;
 pub mod security;
 mod socket;
@@ -23,10 +24,13 @@ pub enum Heard {
     Word,
 }
 
+/// Dropped when what it stands for is sent, or never will be.
+pub type Held = Option<Box<dyn Send>>;
+
 /// Answers to four-letter words.
 pub trait Words: Send + Sync {
     fn hear(&self, first: &[u8]) -> Heard;
 
-    /// The text to send before closing; `first` was a word.
-    fn answer(&self, first: &[u8], asker: std::net::SocketAddr) -> String;
+    /// The text to send before closing, and what to hold until it is sent; `first` was a word.
+    fn answer(&self, first: &[u8], asker: std::net::SocketAddr) -> (String, Held);
 }

@@ -8,9 +8,9 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
 use parking_lot::Mutex;
@@ -19,6 +19,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::peer_stream::{PeerSecurity, PeerStream};
+use super::reach::Tries;
 use crate::ids::LinkId;
 use crate::proto::quorum::{PacketKind, QuorumPacket};
 
@@ -44,8 +45,14 @@ pub trait Events: Send + Sync + 'static {
     fn packets(&self, link: &Arc<Link>, packets: &mut Vec<QuorumPacket>) -> Result<(), String>;
     /// More of the stream that follows a SNAP packet. Takes what it can use; `true` at the end of the stream.
     fn snapshot(&self, link: &Arc<Link>, bytes: &mut BytesMut) -> Result<bool, String>;
-    /// Told once, after everything else of the link.
-    fn down(&self, link: &Arc<Link>);
+    /// Told once, after everything else of the link, and how long closing it took.
+    fn down(&self, link: &Arc<Link>, closing: Duration);
+}
+
+/// Who wants to know how long packets wait before they are sent. Must not block.
+pub trait Waits: Send + Sync {
+    /// What is sent now has so many packets, and the first of them waited for so long.
+    fn sent(&self, packets: usize, waited: Duration);
 }
 
 /// What is too long to be queued as bytes.
@@ -55,8 +62,17 @@ pub trait Pieces: Send {
 }
 
 enum Item {
-    Bytes(BytesMut),
+    Packets(Packets),
     Pieces(Box<dyn Pieces>),
+}
+
+/// What goes out in a row.
+#[derive(Default)]
+struct Packets {
+    bytes: BytesMut,
+    count: usize,
+    /// Since when they have to wait; `None`: they did not yet.
+    since: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -69,6 +85,16 @@ struct Queue {
     closed: bool,
 }
 
+impl Queue {
+    fn packets(&self) -> usize {
+        let packets = self.items.iter().map(|item| match item {
+            Item::Packets(packets) => packets.count,
+            Item::Pieces(_) => 0,
+        });
+        packets.sum()
+    }
+}
+
 pub struct Link {
     pub id: LinkId,
     pub remote: SocketAddr,
@@ -76,9 +102,15 @@ pub struct Link {
     queue: Mutex<Queue>,
     more: Notify,
     close: Notify,
+    waits: OnceLock<Box<dyn Waits>>,
 }
 
 impl Link {
+    /// From now on; once.
+    pub fn measure(&self, waits: Box<dyn Waits>) {
+        let _ = self.waits.set(waits);
+    }
+
     /// Queues a packet; [`Link::flush`] sends it.
     pub fn send(&self, packet: &QuorumPacket) {
         self.put(|out| packet.encode(out));
@@ -90,15 +122,16 @@ impl Link {
         if queue.closed {
             return;
         }
-        if !matches!(queue.items.back(), Some(Item::Bytes(_))) {
-            queue.items.push_back(Item::Bytes(BytesMut::new()));
+        if !matches!(queue.items.back(), Some(Item::Packets(_))) {
+            queue.items.push_back(Item::Packets(Packets::default()));
         }
-        let Some(Item::Bytes(bytes)) = queue.items.back_mut() else {
+        let Some(Item::Packets(packets)) = queue.items.back_mut() else {
             unreachable!("it was just put there");
         };
-        let before = bytes.len();
-        put(bytes);
-        let added = bytes.len() - before;
+        let before = packets.bytes.len();
+        put(&mut packets.bytes);
+        packets.count += 1;
+        let added = packets.bytes.len() - before;
         queue.bytes += added;
         if queue.bytes > UNSENT_BYTES_MAX {
             tracing::warn!(
@@ -117,30 +150,53 @@ impl Link {
         }
     }
 
-    /// Sends what the socket takes now, and leaves the rest to the link's task.
-    pub fn flush(&self) {
+    /// Sends what the socket takes now, and leaves the rest to the link's task. How many packets there were.
+    pub fn flush(&self) -> usize {
         let mut queue = self.queue.lock();
-        if queue.busy || queue.closed {
-            return;
+        if queue.closed {
+            return 0;
         }
-        while let Some(Item::Bytes(bytes)) = queue.items.front_mut() {
-            match self.stream.try_write(bytes) {
+        let packets = queue.packets();
+        if queue.busy {
+            self.note_that_it_waits(&mut queue);
+            return packets;
+        }
+        while let Some(Item::Packets(packets)) = queue.items.front_mut() {
+            match self.stream.try_write(&packets.bytes) {
                 Ok(sent) => {
-                    bytes.advance(sent);
-                    let empty = bytes.is_empty();
+                    packets.bytes.advance(sent);
+                    let count = packets.count;
+                    let empty = packets.bytes.is_empty();
                     queue.bytes -= sent;
                     if empty {
                         queue.items.pop_front();
+                        if let Some(waits) = self.waits.get() {
+                            waits.sent(count, Duration::ZERO);
+                        }
                     }
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
                 // The reader finds out as well, and says so.
-                Err(_) => return self.shut(&mut queue),
+                Err(_) => {
+                    self.shut(&mut queue);
+                    return 0;
+                }
             }
         }
         if !queue.items.is_empty() {
             queue.busy = true;
+            self.note_that_it_waits(&mut queue);
             self.more.notify_one();
+        }
+        packets
+    }
+
+    /// Only then it is worth a look at the clock.
+    fn note_that_it_waits(&self, queue: &mut Queue) {
+        if self.waits.get().is_some()
+            && let Some(Item::Packets(last)) = queue.items.back_mut()
+        {
+            last.since.get_or_insert_with(Instant::now);
         }
     }
 
@@ -165,8 +221,8 @@ impl Link {
                     return;
                 }
                 let item = queue.items.pop_front();
-                if let Some(Item::Bytes(bytes)) = &item {
-                    queue.bytes -= bytes.len();
+                if let Some(Item::Packets(packets)) = &item {
+                    queue.bytes -= packets.bytes.len();
                 }
                 queue.busy = item.is_some();
                 item
@@ -176,7 +232,14 @@ impl Link {
                     self.more.notified().await;
                     continue;
                 }
-                Some(Item::Bytes(bytes)) => output.write_all(&bytes).await,
+                Some(Item::Packets(packets)) => {
+                    let written = output.write_all(&packets.bytes).await;
+                    if let Some(waits) = self.waits.get() {
+                        let waited = packets.since.map_or(Duration::ZERO, |at| at.elapsed());
+                        waits.sent(packets.count, waited);
+                    }
+                    written
+                }
                 Some(Item::Pieces(pieces)) => write_pieces(&mut output, pieces, silence).await,
             };
             if let Err(e) = written {
@@ -254,6 +317,7 @@ impl Links {
             queue: Mutex::default(),
             more: Notify::new(),
             close: Notify::new(),
+            waits: OnceLock::new(),
         });
         events.up(&link);
         let read = async {
@@ -270,10 +334,11 @@ impl Links {
         if let Err(why) = ended {
             tracing::warn!("closing the quorum connection to {remote}: {why}");
         }
+        let closing = Instant::now();
         link.close();
         // Others may hold the link for a while.
         link.stream.close();
-        events.down(&link);
+        events.down(&link, closing.elapsed());
     }
 }
 
@@ -377,13 +442,52 @@ pub async fn accept(
     }
 }
 
-/// Connects to the first of the leader's addresses that answers. `pause` is between rounds of tries.
+/// How a server is looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Dialling {
+    /// All tries together.
+    pub limit: Duration,
+    /// Between rounds of them.
+    pub pause: Duration,
+    /// How long several addresses of one server are asked together; `None`: they are tried one after the other.
+    pub check: Option<Duration>,
+}
+
+impl Dialling {
+    /// One round; each address has its part of the time.
+    pub async fn once(
+        &self,
+        hosts: &[(String, u16)],
+        security: &PeerSecurity,
+    ) -> io::Result<(PeerStream, SocketAddr)> {
+        let patience = self.limit / hosts.len().max(1) as u32;
+        let mut tries = Tries::begin(hosts, self.check, patience).await;
+        let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        while let Some(((host, _), connected)) = tries.next().await {
+            let secured = async {
+                let tcp = connected?;
+                let remote = tcp.peer_addr()?;
+                let securing = security.dialled(tcp, host);
+                let secured = tokio::time::timeout(patience, securing).await;
+                let stream = secured.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+                Ok((stream, remote))
+            };
+            match secured.await {
+                Ok(connected) => return Ok(connected),
+                Err(e) => last = e,
+            }
+        }
+        Err(last)
+    }
+}
+
+/// Connects to the first of the leader's addresses that will do.
 pub async fn dial(
     hosts: &[(String, u16)],
-    within: Duration,
-    pause: Duration,
+    dialling: &Dialling,
     security: &PeerSecurity,
 ) -> io::Result<(PeerStream, SocketAddr)> {
+    let pause = dialling.pause;
     let attempts = async {
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
         let short = SHORT_PAUSES_MS.map(Duration::from_millis);
@@ -393,26 +497,16 @@ pub async fn dial(
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
             }
-            for (host, port) in hosts {
-                match connect(host, *port, security).await {
-                    Ok(stream) => {
-                        let remote = stream.peer_addr()?;
-                        return Ok((stream, remote));
-                    }
-                    Err(e) => last = e,
-                }
+            match dialling.once(hosts, security).await {
+                Ok(connected) => return Ok(connected),
+                Err(e) => last = e,
             }
         }
         Err(last)
     };
-    tokio::time::timeout(within, attempts)
+    tokio::time::timeout(dialling.limit, attempts)
         .await
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-}
-
-async fn connect(host: &str, port: u16, security: &PeerSecurity) -> io::Result<PeerStream> {
-    let tcp = TcpStream::connect((host, port)).await?;
-    security.dialled(tcp, host).await
 }
 
 #[cfg(test)]

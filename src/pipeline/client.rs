@@ -243,9 +243,12 @@ impl Client {
     }
 
     /// Raw text, then the end: for four-letter words.
-    pub fn finish_with(&self, text: &[u8]) {
+    pub fn finish_with(&self, text: Vec<u8>) {
         let mut state = self.state.lock();
-        state.out.extend_from_slice(text);
+        match state.out.is_empty() {
+            true => state.out = text,
+            false => state.out.extend_from_slice(&text),
+        }
         state.finishing = true;
     }
 

@@ -22,7 +22,8 @@ use crate::tree::Tree;
 const APPLY_MAX: usize = 256;
 
 impl Pipeline {
-    pub(super) fn finalize(&self, group: &mut Group) {
+    /// How long it took is given back.
+    pub(super) fn finalize(&self, group: &mut Group) -> Duration {
         let mut touched: Vec<Arc<Client>> = Vec::new();
         // One look at the clocks for all of them.
         let (now, now_ms) = (Instant::now(), self.now_ms());
@@ -79,8 +80,9 @@ impl Pipeline {
             self.completed(group.txns.len());
         }
         deliver(touched);
-        let took = now.elapsed().as_micros() as i64;
-        self.stats.stages.apply.record(took);
+        let took = now.elapsed();
+        self.stats.stages.apply.record(took.as_micros() as i64);
+        took
     }
 
     /// Those of a role that ended are not counted any more.

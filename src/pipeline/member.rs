@@ -11,10 +11,13 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use super::Pipeline;
 use super::prep::{Group, Prep, Queued};
+use super::role::Role;
 use super::sync::Wake;
+use super::{Pipeline, wall_ms};
+use crate::admin::metrics::DetailedSummary;
 use crate::ids::Zxid;
+use crate::proto::txn::TxnHeader;
 use crate::storage::{Log, LogHandle, StorageError};
 use crate::zab::Txn;
 
@@ -31,6 +34,8 @@ pub trait Quorum: Send + Sync {
     fn propose(&self, txns: Vec<Txn>) -> Option<Vec<LogJob>>;
     /// Everything up to here is on disk.
     fn durable(&self, zxid: Zxid);
+    /// Whether somebody is told so: an observer keeps it to itself.
+    fn acknowledges(&self) -> bool;
     /// The log does not go back further than this any more.
     fn purged(&self, zxid: Zxid);
 }
@@ -132,6 +137,10 @@ impl Pipeline {
         }
         let after = Zxid(log.last_zxid());
         self.append_group(log, &group)?;
+        if self.is_in_step() && member.quorum.acknowledges() {
+            let created = &self.stats.metrics.proposal_ack_creation_latency;
+            group.record_ages(wall_ms(), &[created]);
+        }
         let last = group.last;
         member.logged.lock().push_back(Logged { after, group });
         member.quorum.durable(last);
@@ -161,13 +170,38 @@ impl Pipeline {
                 break;
             }
             let mut group = match member.take_logged(applied, up_to) {
-                Ok(group) => group,
+                Ok(group) => {
+                    self.measure_commit(&group);
+                    group
+                }
                 Err(from_log) => member.read(applied, from_log)?,
             };
-            self.finalize(&mut group);
+            let took = self.finalize(&mut group).as_millis() as i64;
+            let metrics = &self.stats.metrics;
+            metrics.commit_process_time.record(took);
+            metrics.write_batch_time_in_commit_processor.record(took);
             self.disk.recycle(group);
         }
         Ok(())
+    }
+
+    /// What comes from the log instead may be of long ago.
+    fn measure_commit(&self, group: &Group) {
+        let metrics = &self.stats.metrics;
+        let txns = group.txns.len() as u64;
+        metrics.request_commit_queued.add(txns);
+        metrics.write_commit_proc_issued.record(txns as i64);
+        let arrived = &metrics.propagation_latency;
+        match self.role() {
+            Role::Leading => group.record_ages(wall_ms(), &[arrived, &metrics.quorum_ack_latency]),
+            Role::Learning => group.record_ages(wall_ms(), &[arrived]),
+            Role::Alone | Role::Idle | Role::ReadOnly => {}
+        }
+    }
+
+    /// What comes now was made a moment ago.
+    fn is_in_step(&self) -> bool {
+        matches!(self.role(), Role::Leading | Role::Learning)
     }
 
     /// The log ends here from now on; for the one who cuts it.
@@ -231,6 +265,20 @@ impl Group {
         let at = txn.start + ZXID_AT;
         let bytes = self.bytes[at..].first_chunk().expect("a header is longer");
         Zxid(i64::from_be_bytes(*bytes))
+    }
+
+    /// How long ago its transactions were made, by the clock of whoever made them. Clocks differ: what is of the future
+    /// says nothing.
+    fn record_ages(&self, now: i64, summaries: &[&DetailedSummary]) {
+        let made = |txn: &Queued| TxnHeader::time_of(&self.bytes[txn.start..txn.end]);
+        // Those of a burst have the same time.
+        for together in self.txns.chunk_by(|one, next| made(one) == made(next)) {
+            let age = together.first().and_then(made).map(|made| now - made);
+            if let Some(age) = age.filter(|age| *age >= 0) {
+                let count = together.len() as u64;
+                summaries.iter().for_each(|s| s.record_many(age, count));
+            }
+        }
     }
 
     /// The transactions up to `zxid`, or none.

@@ -20,6 +20,17 @@ pub struct TxnHeader {
     pub op: OpCode,
 }
 
+impl TxnHeader {
+    /// Behind the session, the cxid and the zxid.
+    const TIME_AT: usize = 20;
+
+    /// The time alone, of a transaction's bytes.
+    pub fn time_of(txn: &[u8]) -> Option<i64> {
+        let bytes = txn.get(Self::TIME_AT..)?.first_chunk()?;
+        Some(i64::from_be_bytes(*bytes))
+    }
+}
+
 /// Behind a transaction: digest of the tree once it is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TxnDigest {

@@ -88,24 +88,6 @@ impl Exporter {
         out.text()
     }
 
-    /// Java measures each learner's link; here these are there for panels that ask for them.
-    fn learners(&self, out: &mut Exposition) {
-        let learners = self.status.learner_ids();
-        for name in [
-            "ack_latency",
-            "learner_handler_qp_size",
-            "learner_handler_qp_time_ms",
-        ] {
-            out.family(name, Kind::Summary);
-            for id in &learners {
-                let (id, name) = (id.to_string(), name.to_owned());
-                out.sample(&name, &[("key", &id), ("quantile", "0.5")], f64::NAN);
-                out.sample(&(name.clone() + "_count"), &[("key", &id)], 0.0);
-                out.sample(&(name + "_sum"), &[("key", &id)], 0.0);
-            }
-        }
-    }
-
     /// What Java does not have.
     fn own(&self, state: Option<ServerState>, out: &mut Exposition) {
         out.family("server_state", Kind::Gauge);
@@ -122,7 +104,6 @@ impl Exporter {
             ("zookeeper_version", version::FULL),
         ];
         out.sample(build, &labels, 1.0);
-        self.learners(out);
         let pipeline = &self.status.pipeline;
         pipeline.stats.stages.expose(out);
         let queued: usize = pipeline

@@ -11,8 +11,8 @@ use crate::admin::commands::{
 };
 use crate::admin::four_letter::{
     self, Answer, ConfigView, ConnectionBucket, ConnectionSession, ConnectionView, ExpiryBucket,
-    Gauges, GlobalSessions, ServerState, ServerView, StatusSource, WatchLine, WatchSummary,
-    Whitelist, Word,
+    Gauges, GlobalSessions, Lists, ServerState, ServerView, StatusSource, WATCH_LIST_BYTES_MAX,
+    WatchLine, WatchSummary, Whitelist, Word,
 };
 use crate::admin::java_text::average;
 use crate::admin::metrics::{Metrics, Sink};
@@ -21,7 +21,7 @@ use crate::admin::stats::Sizes;
 use crate::config::ConfigSource;
 use crate::ids::ConnId;
 use crate::json::Object;
-use crate::net::{Heard, Words};
+use crate::net::{Heard, Held, Words};
 use crate::pipeline::Pipeline;
 use crate::pipeline::client::Client;
 use crate::pipeline::role::Role;
@@ -35,6 +35,7 @@ pub struct Status {
     pub pipeline: Arc<Pipeline>,
     pub config: ConfigView,
     pub whitelist: Whitelist,
+    lists: Lists,
     pub metrics: Arc<Metrics>,
     /// The directories whose sizes `dirs` and `conf` show.
     pub data_dir: PathBuf,
@@ -84,6 +85,7 @@ impl Status {
             pipeline,
             config,
             whitelist,
+            lists: Lists::default(),
             metrics,
             data_dir,
             data_log_dir,
@@ -146,15 +148,6 @@ impl Status {
         member.map_or(Vec::new(), |member| member.neighbours())
     }
 
-    /// Of the servers that follow this one.
-    pub fn learner_ids(&self) -> Vec<i64> {
-        let Some(member) = &self.member else {
-            return Vec::new();
-        };
-        let learners = member.ensemble_status().learners;
-        learners.iter().filter_map(|l| Some(l.server?.0)).collect()
-    }
-
     fn is_read_only(&self) -> bool {
         self.pipeline.role() == Role::ReadOnly
     }
@@ -183,18 +176,19 @@ impl Words for Status {
         }
     }
 
-    fn answer(&self, first: &[u8], asker: std::net::SocketAddr) -> String {
+    fn answer(&self, first: &[u8], asker: std::net::SocketAddr) -> (String, Held) {
         let word = first
             .first_chunk::<4>()
             .and_then(|bytes| Word::from_bytes(*bytes));
         let Some(word) = word else {
-            return String::new();
+            return (String::new(), None);
         };
         tracing::info!("Processing {} command from {asker}", word.name());
         let argument = &first[4..4 + self.argument_len(word)];
-        match four_letter::answer(word, argument, &self.whitelist, self) {
-            Answer::Text(text) => text,
-            Answer::Close => String::new(),
+        let whitelist = &self.whitelist;
+        match self.lists.answer(word, argument, whitelist, self) {
+            (Answer::Text(text), held) => (text, held.map(|held| Box::new(held) as _)),
+            (Answer::Close, _) => (String::new(), None),
         }
     }
 }
@@ -376,10 +370,16 @@ impl StatusSource for Status {
     fn watches_by_session(&self, line: &mut dyn FnMut(WatchLine<'_>) -> ControlFlow<()>) {
         let mut by_conn: std::collections::BTreeMap<ConnId, Vec<String>> =
             std::collections::BTreeMap::new();
+        // More than a list may have is not gathered either.
+        let mut bytes = 0;
         self.pipeline.with_watches(|watches| {
             for (path, conns) in watches.data_watches() {
                 for conn in conns {
                     by_conn.entry(conn).or_default().push(path.to_owned());
+                    bytes += path.len();
+                }
+                if bytes >= WATCH_LIST_BYTES_MAX {
+                    break;
                 }
             }
         });
@@ -397,11 +397,18 @@ impl StatusSource for Status {
 
     fn watches_by_path(&self, line: &mut dyn FnMut(WatchLine<'_>) -> ControlFlow<()>) {
         let mut by_path: Vec<(String, Vec<ConnId>)> = Vec::new();
+        // More than a list may have is not gathered either.
+        let mut bytes = 0;
         self.pipeline.with_watches(|watches| {
             by_path = watches
                 .data_watches()
                 .map(|(path, conns)| (path.to_owned(), conns.collect::<Vec<_>>()))
                 .filter(|(_, conns)| !conns.is_empty())
+                .take_while(|(path, conns)| {
+                    let had_room = bytes < WATCH_LIST_BYTES_MAX;
+                    bytes += path.len() + conns.len() * size_of::<ConnId>();
+                    had_room
+                })
                 .collect();
         });
         for (path, conns) in by_path {

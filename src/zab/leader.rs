@@ -119,6 +119,10 @@ impl Leader {
             .collect()
     }
 
+    pub(super) fn syncs_that_wait(&self) -> usize {
+        self.syncs.len()
+    }
+
     pub(super) fn syncs_under_way(&self, with_snapshot: bool) -> u64 {
         syncs_under_way(self.links.values(), with_snapshot)
     }

@@ -35,6 +35,8 @@ pub struct Peer {
     lost: Option<ServerId>,
     /// The highest that another server is known to have accepted.
     accepted_elsewhere: Epoch,
+    /// How often this server gave up to lead because somebody who had elected it looked for another leader.
+    deserted: u64,
 }
 
 type Unheard = BTreeMap<ServerId, Notification>;
@@ -92,6 +94,7 @@ impl Peer {
             status: Status::Looking,
             lost: None,
             accepted_elsewhere: Epoch(0),
+            deserted: 0,
         }
     }
 
@@ -127,7 +130,9 @@ impl Peer {
                 if looks && self.election.was_decided_by(from) {
                     let (role, ctx) = self.role(now, out);
                     if let Role::Leading(leader) = role {
-                        return leader.voter_looks(from, &ctx);
+                        let goes_on = leader.voter_looks(from, &ctx);
+                        self.deserted += u64::from(goes_on.is_err());
+                        return goes_on;
                     }
                 }
             }
@@ -468,12 +473,25 @@ impl Peer {
         self.configs.last_seen()
     }
 
+    /// How often this server gave up to lead, before it served, because one of its voters had changed its mind.
+    pub fn deserted(&self) -> u64 {
+        self.deserted
+    }
+
     /// Leading: the connected learners; following: the connected observers.
     pub fn learners(&self) -> Vec<LearnerStatus> {
         match &self.role {
             Role::Leading(leader) => leader.learners(),
             Role::Learning(learner) => learner.observers(),
             _ => Vec::new(),
+        }
+    }
+
+    /// Leading: how many syncs of learners wait for what was proposed before them.
+    pub fn syncs_that_wait(&self) -> usize {
+        match &self.role {
+            Role::Leading(leader) => leader.syncs_that_wait(),
+            _ => 0,
         }
     }
 

@@ -3,12 +3,14 @@
 //! Reading the word off a socket and writing the answer belong to the connection; the facts come
 //! from a `StatusSource`. Answers to Java's `FourLetterCommands` and `server.command`.
 
+mod lists;
 mod render;
 mod view;
 mod whitelist;
 mod word;
 
-pub use render::gauges;
+pub use lists::{Lists, LongList};
+pub use render::{WATCH_LIST_BYTES_MAX, gauges};
 pub use view::{
     ConfigView, ConnectionBucket, ConnectionSession, ConnectionView, EnsembleView, ExpiryBucket,
     Gauges, GlobalSessions, ServerState, ServerView, StatusSource, WatchLine, WatchSummary,

@@ -13,7 +13,7 @@ use crate::admin::{process, version};
 const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests";
 
 /// Lists of watches end here: a server may hold millions, and anyone may ask.
-const WATCH_LIST_BYTES_MAX: usize = 64 << 20;
+pub const WATCH_LIST_BYTES_MAX: usize = 64 << 20;
 
 /// The answer to a word that is allowed and is a command.
 pub(super) fn reply(word: Word, source: &dyn StatusSource) -> String {

@@ -475,6 +475,43 @@ fn lists_of_watches_are_bounded() {
 }
 
 #[test]
+fn only_so_many_long_lists_of_watches_are_under_way() {
+    let mut fake = fake(ServerState::Standalone);
+    fake.endless = true;
+    let (lists, all) = (Lists::default(), Whitelist::new(Some("*"), false));
+    let ask = |fake: &Fake, word| match lists.answer(word, &[], &all, fake) {
+        (Answer::Text(text), held) => (text, held),
+        (Answer::Close, _) => panic!("no answer"),
+    };
+    let (first, held) = ask(&fake, Word::Wchc);
+    assert!(first.len() > 1 << 20 && held.is_some());
+    let (_, other) = ask(&fake, Word::Wchc);
+    let refused = "too many long lists of watches are being sent, ask again later.\n";
+    for word in [Word::Wchc, Word::Wchp] {
+        let (text, none) = ask(&fake, word);
+        assert_eq!(text, format!("{}: {refused}", word.name()));
+        assert!(none.is_none());
+    }
+    assert_eq!(
+        ask(&fake, Word::Ruok).0,
+        "imok",
+        "everything else is as ever"
+    );
+    drop(held);
+    // A short one counts for nothing.
+    fake.endless = false;
+    let short: Vec<_> = (0..9).map(|_| ask(&fake, Word::Wchp)).collect();
+    assert!(
+        short
+            .iter()
+            .all(|(text, held)| !text.contains(refused) && held.is_none())
+    );
+    fake.endless = true;
+    assert!(ask(&fake, Word::Wchc).1.is_some());
+    drop(other);
+}
+
+#[test]
 fn resets() {
     let fake = fake(ServerState::Standalone);
     assert_eq!(ask(&fake, Word::Crst), "Connection stats reset.\n");

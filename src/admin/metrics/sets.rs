@@ -1,6 +1,7 @@
-//! Counters and summaries by key, where the keys come from clients (top-level znode names).
+//! Counters and summaries by key: top-level znode names, which come from clients, and numbers of servers.
 
 use std::hash::BuildHasher;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use foldhash::fast::RandomState;
@@ -8,13 +9,15 @@ use hashbrown::HashMap;
 use parking_lot::RwLock;
 
 use super::cells::Summary;
+use super::histogram::DetailedSummary;
+use super::windows::Windows;
 use super::{Sink, Value};
 use crate::admin::prometheus::{Exposition, Kind};
 
 /// Keys beyond this many are not told apart: they are not recorded. Clients make keys.
 const KEYS_MAX: usize = 1000;
-/// The namespace that every server has.
-const KEY_OF_ALL: &str = "zookeeper";
+/// More than any ensemble has. Whoever reaches a quorum port may call itself what it likes.
+const LEARNERS_MAX: usize = 255;
 
 /// Values by key. A lookup takes a read lock; only a new key takes the write lock.
 struct Keyed<T, S = RandomState> {
@@ -37,6 +40,17 @@ impl<T: Default, S: BuildHasher> Keyed<T, S> {
         let mut entries = self.entries.write();
         if entries.len() < KEYS_MAX || entries.contains_key(key) {
             record(entries.entry(key.into()).or_default());
+        }
+    }
+}
+
+impl<T: Default, S: BuildHasher> Keyed<Arc<T>, S> {
+    /// For whoever records under the key of one learner only: without a lookup.
+    fn of(&self, key: &str) -> Arc<T> {
+        let mut entries = self.entries.write();
+        match entries.len() < LEARNERS_MAX || entries.contains_key(key) {
+            true => entries.entry(key.into()).or_default().clone(),
+            false => Arc::default(),
         }
     }
 }
@@ -82,11 +96,15 @@ impl CounterSet {
 /// A summary for each key.
 #[derive(Default)]
 pub struct SummarySet {
-    // Boxed: a table that grows moves pointers instead of cache lines.
-    keyed: Keyed<Box<Summary>>,
+    // A table that grows moves pointers instead of cache lines.
+    keyed: Keyed<Arc<Summary>>,
 }
 
 impl SummarySet {
+    pub fn of(&self, key: &str) -> Arc<Summary> {
+        self.keyed.of(key)
+    }
+
     pub fn record(&self, key: &str, value: i64) {
         self.record_many(key, value, value, value, 1);
     }
@@ -111,12 +129,13 @@ impl SummarySet {
 }
 
 impl SummarySet {
-    pub(super) fn expose(&self, name: &str, out: &mut Exposition) {
+    /// A series that is not there breaks panels: there is one of `always`, if there is no other.
+    pub(super) fn expose(&self, name: &str, always: Option<&str>, out: &mut Exposition) {
         out.family(name, Kind::Summary);
         let entries = self.keyed.entries.read();
-        // A series that is not there breaks panels.
-        let nothing = Box::<Summary>::default();
-        let first = entries.is_empty().then_some((KEY_OF_ALL, &nothing));
+        let nothing = Arc::<Summary>::default();
+        let first = always.filter(|_| entries.is_empty());
+        let first = first.map(|key| (key, &nothing));
         let all = entries.iter().map(|(key, summary)| (&**key, summary));
         for (key, summary) in first.into_iter().chain(all) {
             let (totals, key) = (summary.totals(), ("key", key));
@@ -124,6 +143,43 @@ impl SummarySet {
             out.sample(name, &[key, ("quantile", "0.5")], f64::NAN);
             out.sample(&format!("{name}_count"), &[key], totals.count as f64);
             out.sample(&format!("{name}_sum"), &[key], totals.sum as f64);
+        }
+    }
+}
+
+/// A summary with percentiles for each key.
+#[derive(Default)]
+pub struct DetailedSummarySet {
+    keyed: Keyed<Arc<DetailedSummary>>,
+}
+
+impl DetailedSummarySet {
+    pub fn of(&self, key: &str) -> Arc<DetailedSummary> {
+        self.keyed.of(key)
+    }
+
+    pub(super) fn reset(&self) {
+        for summary in self.keyed.entries.read().values() {
+            summary.reset();
+        }
+    }
+
+    pub(super) fn dump(&self, name: &str, sink: &mut Sink<'_>) {
+        for (key, summary) in self.keyed.entries.read().iter() {
+            summary.dump(&format!("{key}_{name}"), sink);
+        }
+    }
+
+    pub(super) fn expose(
+        &self,
+        name: &'static str,
+        windows: &mut Windows,
+        quantiles: &[(&str, f64)],
+        out: &mut Exposition,
+    ) {
+        out.family(name, Kind::Summary);
+        for (key, summary) in self.keyed.entries.read().iter() {
+            windows.expose_one((name, Some(key)), summary, quantiles, out);
         }
     }
 }
@@ -151,5 +207,38 @@ mod tests {
             }
         });
         assert_eq!(first, Some(Value::Int(3)));
+    }
+
+    #[test]
+    fn of_a_learner_that_was_heard_of_there_is_everything_at_once() {
+        let (sizes, times) = (SummarySet::default(), DetailedSummarySet::default());
+        let mut windows = Windows::new(std::time::Instant::now());
+        let mut text = |sizes: &SummarySet, times: &DetailedSummarySet| {
+            let mut out = Exposition::new(Vec::new());
+            sizes.expose("size", None, &mut out);
+            times.expose("time", &mut windows, &[("0.5", 0.5)], &mut out);
+            out.text()
+        };
+        assert!(!text(&sizes, &times).contains("key"));
+        let (size, time) = (sizes.of("2"), times.of("2"));
+        let found = text(&sizes, &times);
+        for line in ["size_sum{key=\"2\",} 0.0", "time_count{key=\"2\",} 0.0"] {
+            assert!(found.contains(line), "{line} in\n{found}");
+        }
+        size.record(5);
+        time.record(7);
+        let found = text(&sizes, &times);
+        for line in [
+            "size_sum{key=\"2\",} 5.0",
+            "time{key=\"2\",quantile=\"0.5\",} 7.0",
+            "time_sum{key=\"2\",} 7.0",
+        ] {
+            assert!(found.contains(line), "{line} in\n{found}");
+        }
+        let mut dumped = Vec::new();
+        times.dump("time", &mut |name, _| dumped.push(name.to_owned()));
+        for name in ["avg_2_time", "p99_2_time"] {
+            assert!(dumped.iter().any(|one| one == name), "{name}: {dumped:?}");
+        }
     }
 }

@@ -15,8 +15,8 @@ const WINDOW: Duration = Duration::from_secs(300);
 
 /// What was read before.
 pub struct Windows {
-    older: HashMap<&'static str, Vec<u64>>,
-    newer: HashMap<&'static str, Vec<u64>>,
+    older: HashMap<(&'static str, Box<str>), Vec<u64>>,
+    newer: HashMap<(&'static str, Box<str>), Vec<u64>>,
     /// When `newer` was begun.
     since: Instant,
     /// Whether this reading is remembered.
@@ -49,11 +49,24 @@ impl Windows {
         quantiles: &[(&str, f64)],
         out: &mut Exposition,
     ) {
+        out.family(name, Kind::Summary);
+        self.expose_one((name, None), summary, quantiles, out);
+    }
+
+    /// Of a set, the one with this key.
+    pub(super) fn expose_one(
+        &mut self,
+        (name, key): (&'static str, Option<&str>),
+        summary: &DetailedSummary,
+        quantiles: &[(&str, f64)],
+        out: &mut Exposition,
+    ) {
         let totals = summary.totals();
+        let remembered = (name, key.unwrap_or_default().into());
         let mut recent = Vec::new();
         if totals.count > 0 {
             let counts = summary.counts();
-            recent = match self.older.get(name) {
+            recent = match self.older.get(&remembered) {
                 // After a reset there may be fewer than before.
                 Some(older) => counts
                     .iter()
@@ -63,17 +76,19 @@ impl Windows {
                 None => counts.clone(),
             };
             if self.remembers {
-                self.newer.insert(name, counts);
+                self.newer.insert(remembered, counts);
             }
         }
-        out.family(name, Kind::Summary);
-        for (label, fraction) in quantiles {
+        let label = key.map(|key| ("key", key));
+        for (quantile, fraction) in quantiles {
             let value = percentile(&recent, totals.max, *fraction);
             let value = value.map_or(f64::NAN, |value| value as f64);
-            out.sample(name, &[("quantile", label)], value);
+            let labels: Vec<_> = label.into_iter().chain([("quantile", *quantile)]).collect();
+            out.sample(name, &labels, value);
         }
-        out.sample(&format!("{name}_count"), &[], totals.count as f64);
-        out.sample(&format!("{name}_sum"), &[], totals.sum as f64);
+        let labels = label.as_slice();
+        out.sample(&format!("{name}_count"), labels, totals.count as f64);
+        out.sample(&format!("{name}_sum"), labels, totals.sum as f64);
     }
 }
 

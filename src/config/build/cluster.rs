@@ -79,7 +79,9 @@ pub(super) fn ensemble(
         snapshot_syncs_max: r.int("leader.maxConcurrentSnapSyncs", 10, POSITIVE, COUNT) as u32,
         diff_syncs_max: r.int("leader.maxConcurrentDiffSyncs", 100, POSITIVE, COUNT) as u32,
         epoch_wait_ms_max: epoch_wait_ms_max(r),
+        ack_logging_frequency: r.int("leader.ackLoggingFrequency", 1000, INT, COUNT) as i32,
         multiple_addresses: r.boolean("multiAddress.enabled", false),
+        reachability_check_ms: reachability_check_ms(r),
         election: election_port(u64::from(tick_ms) * u64::from(sync_limit_ticks), r),
         leader_connect_retry_ms: milliseconds("leaderConnectDelayDuringRetryMs", 100, r),
         observer_reconnect_ms_max: milliseconds("observer.reconnectDelayMs", 0, r),
@@ -97,6 +99,13 @@ fn observer_master_port(r: &mut Reader<'_>) -> Option<u16> {
 fn epoch_wait_ms_max(r: &mut Reader<'_>) -> Option<u32> {
     let ms = r.int("leader.maxTimeToWaitForEpoch", -1, INT, MILLISECONDS);
     u32::try_from(ms).ok()
+}
+
+fn reachability_check_ms(r: &mut Reader<'_>) -> Option<u32> {
+    let is_enabled = r.boolean("multiAddress.reachabilityCheckEnabled", true);
+    let name = "multiAddress.reachabilityCheckTimeoutMs";
+    let ms = r.int(name, 1000, POSITIVE, MILLISECONDS) as u32;
+    is_enabled.then_some(ms)
 }
 
 fn election_port(sync_limit_ms: u64, r: &mut Reader<'_>) -> ElectionPort {

@@ -11,21 +11,6 @@ const ABSENT: &[(&str, &str, &str)] = &[
         "this server decides itself whether a learner gets transactions or a snapshot",
     ),
     (
-        "leader.ackLoggingFrequency",
-        "1000",
-        "how long acknowledgements take is not logged",
-    ),
-    (
-        "multiAddress.reachabilityCheckEnabled",
-        "true",
-        "an address is tried by connecting to it",
-    ),
-    (
-        "multiAddress.reachabilityCheckTimeoutMs",
-        "1000",
-        "an address is tried by connecting to it",
-    ),
-    (
         "observerMaster.sizeLimit",
         "33554432",
         "what a follower has not in memory any more it reads from its log for its observers",

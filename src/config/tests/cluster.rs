@@ -223,13 +223,15 @@ fn how_servers_find_each_other() {
     assert_eq!(election.notification_ms_max, 60_000);
     assert!(!election.tcp_keepalive && !defaults.multiple_addresses);
     assert_eq!(defaults.leader_connect_retry_ms, 100);
+    assert_eq!(defaults.ack_logging_frequency, 1000);
+    assert_eq!(defaults.reachability_check_ms, Some(1000));
     assert_eq!(defaults.observer_reconnect_ms_max, 0);
     assert_eq!(defaults.observer_election_ms_max, 200);
 
     let text = "cnxTimeout=7\nquorumCnxnTimeoutMs=8\ntcpKeepAlive=true\nelectionPortBindRetry=0\n\
                 fastleader.minNotificationInterval=300\nfastleader.maxNotificationInterval=400\n\
                 multiAddress.enabled=true\nquorumListenOnAllIPs=true\nleaderConnectDelayDuringRetryMs=9\n\
-                observer.reconnectDelayMs=10\nobserver.election.DelayMs=11";
+                observer.reconnectDelayMs=10\nobserver.election.DelayMs=11\nleader.ackLoggingFrequency=-1";
     let set = read(text).0.ensemble;
     let election = &set.election;
     assert_eq!(
@@ -243,6 +245,10 @@ fn how_servers_find_each_other() {
         (300, 400)
     );
     assert_eq!(set.leader_connect_retry_ms, 9);
+    assert_eq!(set.ack_logging_frequency, -1);
+    let check = |text: &str| read(text).0.ensemble.reachability_check_ms;
+    assert_eq!(check("multiAddress.reachabilityCheckTimeoutMs=5"), Some(5));
+    assert_eq!(check("multiAddress.reachabilityCheckEnabled=false"), None);
     assert_eq!(
         (set.observer_reconnect_ms_max, set.observer_election_ms_max),
         (10, 11)

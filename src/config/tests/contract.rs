@@ -44,9 +44,6 @@ const DIFFERENT: &str = "
     serializeLastProcessedZxid.enabled: snapshots always have it
     snapshotSizeFactor: the server itself decides what a learner gets
     syncEnabled: observers log what they learn
-    leader.ackLoggingFrequency: nothing is logged that it would make rarer
-    multiAddress.reachabilityCheckTimeoutMs: addresses are tried by connecting
-    multiAddress.reachabilityCheckEnabled: addresses are tried by connecting
     observerMaster.sizeLimit: what is not in memory comes from the log
     kerberos.canonicalizeHostNames: of who logs in, which members do not by Kerberos
     kerberos.minReLoginTimeMs: of who logs in, which members do not by Kerberos

@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use super::{Shared, address};
 use crate::ids::ServerId;
 use crate::net::peer_stream::PeerStream;
+use crate::net::reach::Tries;
 use crate::proto::election::{Greeting, GreetingVersion};
 
 /// At the addresses of the configuration.
@@ -22,7 +23,7 @@ pub(super) fn configured(shared: Arc<Shared>, peer: ServerId) {
     at(shared, peer, addresses);
 }
 
-/// At these addresses, one after the other. Does nothing while there is an attempt or a connection.
+/// At these addresses. Does nothing while there is an attempt or a connection.
 pub(super) fn at(shared: Arc<Shared>, peer: ServerId, addresses: Vec<String>) {
     if addresses.is_empty() {
         tracing::warn!("no election address of server {peer} is known");
@@ -36,9 +37,14 @@ pub(super) fn at(shared: Arc<Shared>, peer: ServerId, addresses: Vec<String>) {
     }
 }
 
+/// A name is looked up anew each time: the server may have moved.
 async fn attempt(shared: &Arc<Shared>, peer: ServerId, addresses: &[String]) {
-    for address in addresses {
-        match connect(shared, peer, address).await {
+    let config = &shared.config;
+    let mut tries =
+        Tries::begin(addresses, config.reachability_check, config.connect_timeout).await;
+    while let Some((address, connected)) = tries.next().await {
+        let greeted = async { greet(shared, peer, address, connected?).await };
+        match greeted.await {
             Ok(stream) if peer < shared.config.id => {
                 tracing::debug!("election connection to server {peer} at {address}");
                 return shared.connected(peer, stream, BytesMut::new());
@@ -54,9 +60,13 @@ async fn attempt(shared: &Arc<Shared>, peer: ServerId, addresses: &[String]) {
     }
 }
 
-/// A name is looked up anew each time: the server may have moved.
-async fn connect(shared: &Shared, peer: ServerId, address: &str) -> io::Result<PeerStream> {
-    let stream = within(shared.config.connect_timeout, TcpStream::connect(address)).await?;
+/// Says who this is.
+async fn greet(
+    shared: &Shared,
+    peer: ServerId,
+    address: &str,
+    stream: TcpStream,
+) -> io::Result<PeerStream> {
     configure(&stream, shared.config.tcp_keepalive)?;
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     let securing = shared.config.security.dialled(stream, host);

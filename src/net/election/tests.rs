@@ -44,6 +44,7 @@ fn config(id: i64, committed: &Membership) -> ElectionNetConfig {
         tcp_keepalive: true,
         bind_attempts_max: 1,
         multiple_addresses: false,
+        reachability_check: None,
         security: Default::default(),
         auth: None,
     }

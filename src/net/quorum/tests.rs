@@ -52,7 +52,7 @@ impl Events for Heard {
         Ok(*stream == self.stream_len)
     }
 
-    fn down(&self, _: &Arc<Link>) {
+    fn down(&self, _: &Arc<Link>, _: Duration) {
         *self.downs.lock() += 1;
     }
 }
@@ -147,6 +147,74 @@ fn a_snapshot_that_stops_coming_ends_the_link() {
     });
 }
 
+/// How many packets were sent together, and whether they had to wait.
+#[derive(Clone, Default)]
+struct Sent(Arc<Mutex<Vec<(usize, bool)>>>);
+
+impl Waits for Sent {
+    fn sent(&self, packets: usize, waited: Duration) {
+        self.0.lock().push((packets, waited > Duration::ZERO));
+    }
+}
+
+#[test]
+fn packets_that_wait_are_known_to_wait() {
+    test(async {
+        let Pair {
+            heard,
+            far,
+            mut link,
+        } = pair(Heard::default()).await;
+        let sent = Sent::default();
+        let up = async {
+            while heard.ups.lock().is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            () = &mut link => panic!("it ended"),
+            () = up => {}
+        }
+        let near = heard.ups.lock()[0].clone();
+        near.measure(Box::new(sent.clone()));
+        let commit = QuorumPacket::new(PacketKind::COMMIT, 1);
+        for _ in 0..3 {
+            near.send(&commit);
+        }
+        assert_eq!(near.flush(), 3);
+        assert_eq!(*sent.0.lock(), [(3, false)]);
+        assert_eq!(near.flush(), 0, "nothing is sent twice");
+
+        // More than sockets hold, and nobody reads at the far end.
+        let large = QuorumPacket::with_data(PacketKind::PROPOSAL, 2, vec![0; 16 << 20]);
+        near.send(&large);
+        near.flush();
+        near.send(&commit);
+        near.send(&commit);
+        assert!(near.flush() >= 2);
+        assert_eq!(sent.0.lock().len(), 1, "all of it waits");
+        let (mut reader, _writer) = far.into_split();
+        let taken = async {
+            let mut rest = vec![0; 1 << 20];
+            while sent
+                .0
+                .lock()
+                .iter()
+                .map(|(packets, _)| packets)
+                .sum::<usize>()
+                < 6
+            {
+                assert_ne!(reader.read(&mut rest).await.unwrap(), 0);
+            }
+        };
+        tokio::select! {
+            () = &mut link => panic!("it ended"),
+            () = taken => {}
+        }
+        assert!(sent.0.lock()[1..].iter().all(|(_, waited)| *waited));
+    });
+}
+
 struct Zeros;
 
 impl Pieces for Zeros {
@@ -225,12 +293,32 @@ fn a_leader_is_dialled_again_after_the_pause() {
             .unwrap();
         let hosts = [("127.0.0.1".to_owned(), left.port())];
         let began = std::time::Instant::now();
-        let (limit, pause) = (Duration::from_secs(600), Duration::from_millis(150));
-        assert!(
-            dial(&hosts, limit, pause, &PeerSecurity::default())
-                .await
-                .is_err()
-        );
+        let pause = Duration::from_millis(150);
+        let dialling = Dialling {
+            limit: Duration::from_secs(600),
+            pause,
+            check: None,
+        };
+        let dialled = dial(&hosts, &dialling, &PeerSecurity::default()).await;
+        assert!(dialled.is_err());
         assert!(began.elapsed() >= pause * DIAL_PAUSES as u32);
+    });
+}
+
+#[test]
+fn a_leader_that_is_silent_at_one_address_is_found_at_another() {
+    test(async {
+        let silent = crate::net::reach::tests::silent().await;
+        let listening = listen("127.0.0.1", 0, false).await.unwrap();
+        let good = listening.local_addr().unwrap();
+        let hosts = [silent.address, good].map(|at| (at.ip().to_string(), at.port()));
+        // Were it waited for, the test would not end.
+        let dialling = Dialling {
+            limit: Duration::from_secs(6000),
+            pause: Duration::ZERO,
+            check: Some(Duration::from_secs(3000)),
+        };
+        let dialled = dial(&hosts, &dialling, &PeerSecurity::default()).await;
+        assert_eq!(dialled.unwrap().1, good);
     });
 }

@@ -30,6 +30,10 @@ impl Quorum for Told {
         self.durable.lock().push(zxid.0);
     }
 
+    fn acknowledges(&self) -> bool {
+        true
+    }
+
     fn purged(&self, _zxid: Zxid) {}
 }
 
@@ -730,4 +734,45 @@ fn a_learner_refuses_by_its_own_lists_what_the_leader_need_not_hear_of() {
     // What it cannot judge goes to the leader.
     server.rig.send(&peer, &create(5, "/nowhere/b", 0));
     assert_eq!(server.upstream.requests.lock().len(), 1);
+}
+
+/// How often something was measured.
+fn counts(server: &Server) -> [u64; 4] {
+    let metrics = &server.pipeline().stats.metrics;
+    [
+        &metrics.proposal_ack_creation_latency,
+        &metrics.quorum_ack_latency,
+        &metrics.propagation_latency,
+        &metrics.write_commit_proc_issued,
+    ]
+    .map(|summary| summary.totals().count)
+}
+
+#[test]
+fn a_leader_and_a_learner_measure_how_long_a_transaction_takes() {
+    let (mut leader, mut learner) = (Server::leader(), Server::learner());
+    let peer = leader.rig.peer();
+    leader.rig.send(&peer, &connect());
+    let mut txns = leader.commit();
+    leader
+        .rig
+        .send(&peer, &[create(1, "/a", 0), create(2, "/b", 0)].concat());
+    txns.extend(leader.commit());
+    assert_eq!(counts(&leader), [3, 3, 3, 2]);
+    learner.follow(&txns);
+    assert_eq!(counts(&learner), [3, 0, 3, 1]);
+    let committed = |server: &Server| server.pipeline().stats.metrics.request_commit_queued.get();
+    assert_eq!((committed(&leader), committed(&learner)), (3, 3));
+}
+
+#[test]
+fn what_is_caught_up_with_is_not_measured() {
+    let mut leader = Server::leader();
+    let peer = leader.rig.peer();
+    leader.rig.send(&peer, &connect());
+    let txns = leader.commit();
+    let mut learner = Server::new();
+    // Sent by the leader before it says that this server is up to date.
+    learner.follow(&txns);
+    assert_eq!(counts(&learner)[..3], [0, 0, 0]);
 }

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 
+use super::figures::Heard;
 use super::{Core, Member, start};
 use crate::auth::Id;
 use crate::ids::{LinkId, ServerId, SessionId, Zxid};
@@ -16,7 +18,7 @@ use crate::membership::PeerAddress;
 use crate::net::peer_stream::PeerStream;
 use crate::net::quorum::{self, Events, Link};
 use crate::ops;
-use crate::pipeline::Forward;
+use crate::pipeline::{Forward, wall_ms};
 use crate::proto::quorum::{
     ForwardedRequest, NO_ZXID, PacketError, PacketKind, QuorumPacket, Revalidated, Touch,
 };
@@ -96,7 +98,7 @@ impl Member {
     async fn serve(self: &Arc<Self>, stream: TcpStream, remote: SocketAddr) -> io::Result<()> {
         let settings = &self.settings;
         let securing = settings.security.accepted(stream);
-        let mut stream = within(settings.connect_limit, securing).await?;
+        let mut stream = within(settings.dialling.limit, securing).await?;
         let mut received = BytesMut::new();
         if let Some(auth) = &settings.auth {
             let asked = auth.ask(&mut stream, received, remote);
@@ -112,8 +114,8 @@ impl Member {
 
     async fn connect(&self, hosts: &[(String, u16)]) -> io::Result<(PeerStream, SocketAddr)> {
         let settings = &self.settings;
-        let (limit, retry) = (settings.connect_limit, settings.connect_retry);
-        let (mut stream, remote) = quorum::dial(hosts, limit, retry, &settings.security).await?;
+        let dialled = quorum::dial(hosts, &settings.dialling, &settings.security);
+        let (mut stream, remote) = dialled.await?;
         self.prove(&mut stream, remote).await?;
         Ok((stream, remote))
     }
@@ -167,7 +169,7 @@ impl Member {
                     // A task of its own: it outlives the attempt.
                     let runtime = member.runtime.clone();
                     runtime.spawn(async move {
-                        let events = Arc::new(Outbound(member.clone(), leader));
+                        let events = Arc::new(Outbound(member.clone(), leader, Mutex::default()));
                         let limits = member.settings.link_limits;
                         let received = BytesMut::new();
                         member
@@ -195,7 +197,13 @@ impl Member {
         self.inputs(packets.map(|packet| Input::Packet(link.id, packet)));
     }
 
-    fn down(self: &Arc<Self>, link: &Arc<Link>) {
+    fn down(self: &Arc<Self>, link: &Arc<Link>, closing: Duration) {
+        let closing = closing.as_millis() as i64;
+        self.pipeline
+            .stats
+            .metrics
+            .socket_closing_time
+            .record(closing);
         self.links.lock().remove(&link.id);
         self.input(Input::Down(link.id));
         self.snapshots.remove(link.id);
@@ -233,13 +241,13 @@ impl Events for Inbound {
         Err("a learner sent a snapshot".to_owned())
     }
 
-    fn down(&self, link: &Arc<Link>) {
-        self.0.down(link);
+    fn down(&self, link: &Arc<Link>, closing: Duration) {
+        self.0.down(link, closing);
     }
 }
 
 /// Our connection to a leader.
-struct Outbound(Arc<Member>, ServerId);
+struct Outbound(Arc<Member>, ServerId, Mutex<Heard>);
 
 impl Events for Outbound {
     fn up(&self, link: &Arc<Link>) {
@@ -253,6 +261,11 @@ impl Events for Outbound {
                 format!("server {} sent {} {zxid}: {wrong}", self.1, packet.kind)
             })?;
         }
+        let upstream = self.0.upstream.read().as_ref().map(|upstream| upstream.id);
+        if upstream == Some(link.id) {
+            let metrics = &self.0.pipeline.stats.metrics;
+            self.2.lock().packets(packets, wall_ms(), metrics);
+        }
         self.0.packets(link, packets);
         Ok(())
     }
@@ -261,8 +274,8 @@ impl Events for Outbound {
         self.0.snapshots.take(link.id, bytes)
     }
 
-    fn down(&self, link: &Arc<Link>) {
-        self.0.down(link);
+    fn down(&self, link: &Arc<Link>, closing: Duration) {
+        self.0.down(link, closing);
     }
 }
 
@@ -355,6 +368,7 @@ impl Member {
                 }
             }
             PacketKind::REVALIDATE if !is_learning => {
+                self.pipeline.stats.metrics.revalidate_count.increment();
                 let touch = Touch::decode_one(packet)?;
                 let session = SessionId(touch.session_id);
                 let is_valid = self
@@ -424,6 +438,7 @@ impl Member {
                 }
             }
             PacketKind::REVALIDATE => {
+                self.pipeline.stats.metrics.revalidate_count.increment();
                 let session = SessionId(Touch::decode_one(packet)?.session_id);
                 self.pipeline
                     .revalidate_for_observer(observer.id, session, up);
@@ -479,8 +494,14 @@ impl Forward for Member {
 
     fn flush(&self) {
         let link = self.upstream.read().clone();
-        if let Some(link) = link {
-            link.flush();
+        // As there: what waits behind the one that is taken.
+        if let Some(link) = link
+            && let Some(waiting) = link.flush().checked_sub(1)
+        {
+            let metrics = &self.pipeline.stats.metrics;
+            metrics
+                .learner_request_processor_queue_size
+                .record(waiting as i64);
         }
     }
 }

@@ -10,9 +10,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
-
-use super::links::within;
 use super::start::chance_below;
 use super::{Core, Member};
 use crate::ids::ServerId;
@@ -96,7 +93,7 @@ impl Member {
                 tokio::time::sleep(ROUND_PAUSE + Duration::from_millis(delay)).await;
             }
         };
-        let limit = self.settings.connect_limit;
+        let limit = self.settings.dialling.limit;
         match tokio::time::timeout(limit, attempts).await {
             Ok(connected) => connected,
             Err(_) => Err(io::Error::new(
@@ -107,21 +104,11 @@ impl Member {
     }
 
     async fn connect_once(&self, addresses: &Addresses) -> io::Result<(PeerStream, SocketAddr)> {
-        let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-        for (host, port) in addresses {
-            match TcpStream::connect((host.as_str(), *port)).await {
-                Ok(stream) => {
-                    let settings = &self.settings;
-                    let remote = stream.peer_addr()?;
-                    let securing = settings.security.dialled(stream, host);
-                    let mut stream = within(settings.connect_limit, securing).await?;
-                    self.prove(&mut stream, remote).await?;
-                    return Ok((stream, remote));
-                }
-                Err(e) => last = e,
-            }
-        }
-        Err(last)
+        let settings = &self.settings;
+        let dialled = settings.dialling.once(addresses, &settings.security);
+        let (mut stream, remote) = dialled.await?;
+        self.prove(&mut stream, remote).await?;
+        Ok((stream, remote))
     }
 }
 

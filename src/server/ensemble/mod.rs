@@ -5,8 +5,10 @@
 //! log's queue while it is held. What takes longer or takes locks of the pipeline (applying, answering, changing
 //! roles) is done afterwards, in the same order, by whoever comes first.
 
+mod acks;
 mod config_files;
 mod disk;
+mod figures;
 mod links;
 mod long;
 mod masters;
@@ -27,20 +29,23 @@ use tokio::sync::{Notify, Semaphore};
 
 use config_files::ConfigFiles;
 
+use crate::admin::metrics::DetailedSummary;
 use crate::ids::{Epoch, LinkId, ServerId, Zxid};
 use crate::membership::change::Limits;
 use crate::net::election::ElectionNet;
 use crate::net::peer_auth::PeerAuth;
 use crate::net::peer_stream::PeerSecurity;
-use crate::net::quorum::{Link, LinkLimits, Links, Pieces};
+use crate::net::quorum::{Dialling, Link, LinkLimits, Links, Pieces};
 use crate::ops::members::Members;
 use crate::pipeline::member::{LogJob, Quorum};
-use crate::pipeline::{Pipeline, Wake};
+use crate::pipeline::{Pipeline, Wake, wall_ms};
 use crate::proto::quorum::{PacketKind, QuorumPacket};
 use crate::server::client_port::ClientPort;
 use crate::storage::{Epochs, LogHandle, Places, State};
 use crate::zab::quorum::is_quorum;
 use crate::zab::{Input, Mark, Output, Peer, Status, Timestamp, Txn, Write};
+use acks::Acks;
+use figures::ForLearner;
 use masters::Masters;
 use times::Times;
 
@@ -48,10 +53,8 @@ use times::Times;
 pub struct MemberSettings {
     pub id: ServerId,
     pub listen_on_all_addresses: bool,
-    /// How long a learner tries to reach its leader.
-    pub connect_limit: Duration,
-    /// Between its tries.
-    pub connect_retry: Duration,
+    /// How a learner tries to reach its leader.
+    pub dialling: Dialling,
     /// An observer waits a random time below this before it goes to a leader.
     pub observer_reconnect_ms_max: u64,
     /// How long either side of a connection may take to say who it is.
@@ -102,6 +105,8 @@ pub struct Member {
     timer: Notify,
     /// The process ends.
     leaving: AtomicBool,
+    /// This server acknowledges nothing.
+    observes: AtomicBool,
     began: Instant,
 }
 
@@ -132,6 +137,9 @@ struct Core {
     has_log_jobs: bool,
     leading_since: Option<Instant>,
     times: Times,
+    acks: Acks,
+    /// What the peer said of itself when it was asked last.
+    deserted: u64,
 }
 
 /// What is done when the peer is not locked any more.
@@ -178,11 +186,68 @@ impl Member {
 
     fn step(self: &Arc<Self>, core: &mut Core, input: Input) {
         let mut out = std::mem::take(&mut core.out);
+        let introduced = self.look_at(core, &input);
+        let passed_on = self.passed_on(core, &input);
         core.peer.step(self.now(), input, &mut out);
+        if let Some((metric, began)) = passed_on {
+            metric.record(began.elapsed().as_millis() as i64);
+        }
+        if let Some(link) = introduced {
+            self.measure(core, link);
+        }
         for output in out.drain(..) {
             self.carry_out(core, output);
         }
         core.out = out;
+    }
+
+    /// For the metrics. Gives back the link that says by this whose it is.
+    fn look_at(&self, core: &mut Core, input: &Input) -> Option<LinkId> {
+        match input {
+            Input::Persisted(Mark::Log(zxid)) => core.acks.durable(*zxid, wall_ms),
+            Input::Down(link) => core.acks.left(*link),
+            Input::Packet(link, packet) => match packet.kind {
+                PacketKind::ACK => core.acks.acked(*link, Zxid(packet.zxid), wall_ms),
+                PacketKind::FOLLOWERINFO | PacketKind::OBSERVERINFO => return Some(*link),
+                PacketKind::LEADERINFO => core.times.registered(),
+                _ => {}
+            },
+            _ => {}
+        }
+        None
+    }
+
+    /// What a follower that serves observers does with the leader's word, and from when on.
+    fn passed_on(&self, core: &Core, input: &Input) -> Option<(&DetailedSummary, Instant)> {
+        self.settings.observer_master_port?;
+        let metrics = &self.pipeline.stats.metrics;
+        let metric = match input {
+            Input::Packet(_, packet) => match packet.kind {
+                PacketKind::PROPOSAL => &metrics.om_proposal_process_time_ms,
+                PacketKind::COMMIT => &metrics.om_commit_process_time_ms,
+                _ => return None,
+            },
+            _ => return None,
+        };
+        let serves = core.peer.serving().is_some();
+        let follows = serves && matches!(core.peer.status(), Status::Following(_));
+        follows.then(|| (metric, Instant::now()))
+    }
+
+    /// A learner that has just said who it is.
+    fn measure(&self, core: &mut Core, id: LinkId) {
+        let learners = core.peer.learners();
+        let learner = learners.iter().find(|learner| learner.link == id);
+        let Some((server, learner)) = learner.and_then(|l| Some((l.server?, l))) else {
+            return;
+        };
+        let metrics = &self.pipeline.stats.metrics;
+        if !learner.is_observer {
+            core.acks.greeted(id, server, metrics);
+        }
+        if let Some(link) = self.link(id) {
+            link.measure(Box::new(ForLearner::new(server, metrics)));
+        }
     }
 
     /// Sends what was put into links, and does what has to wait for the lock.
@@ -349,15 +414,23 @@ impl Member {
                 self.send(core, link, &links::ping_answer(zxid, &touched));
             }
             Output::Became(status) => {
-                core.times.became(status, &self.pipeline.stats.metrics);
+                let metrics = &self.pipeline.stats.metrics;
+                core.times.became(status, metrics);
+                let leads = (status == Status::Leading).then_some(self.settings.id);
+                core.acks.began(leads, metrics);
+                let deserted = core.peer.deserted();
+                let newly = deserted - std::mem::replace(&mut core.deserted, deserted);
+                metrics.quit_leading_due_to_disloyal_voter.add(newly);
+                let observes = matches!(status, Status::Observing(_));
+                self.observes.store(observes, Ordering::Relaxed);
                 core.leading_since = (status == Status::Leading).then(Instant::now);
                 self.change_role(core, status);
                 self.seclude(core, status);
                 core.later.push_back(Later::Became(status));
             }
             Output::Serve { epoch, upstream } => {
-                let leads = upstream.is_none();
-                core.times.serves(leads, &self.pipeline.stats.metrics);
+                let status = core.peer.status();
+                core.times.serves(status, &self.pipeline.stats.metrics);
                 self.serve_observers(core);
                 core.later.push_back(Later::Serve(epoch, upstream));
             }
@@ -436,6 +509,7 @@ impl Quorum for Voice {
         let mut core = self.0.core.lock();
         core.proposing = true;
         core.accepted = false;
+        core.acks.proposed(&txns);
         self.0.step(&mut core, Input::Propose(txns));
         core.proposing = false;
         // A peer's writes are done in its order, and it put these out before what is going to be written now.
@@ -450,6 +524,10 @@ impl Quorum for Voice {
 
     fn durable(&self, zxid: Zxid) {
         self.0.input(Input::Persisted(Mark::Log(zxid)));
+    }
+
+    fn acknowledges(&self) -> bool {
+        !self.0.observes.load(Ordering::Relaxed)
     }
 
     fn purged(&self, zxid: Zxid) {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
+use super::acks::Acks;
 use super::config_files::ConfigFiles;
 use super::masters::Masters;
 use super::receive::Snapshots;
@@ -21,7 +22,7 @@ use crate::membership::change;
 use crate::net::election::{ElectionInbox, ElectionNet, ElectionNetConfig};
 use crate::net::peer_auth::PeerAuth;
 use crate::net::peer_stream::PeerSecurity;
-use crate::net::quorum::{self, LinkLimits, Links};
+use crate::net::quorum::{self, Dialling, LinkLimits, Links};
 use crate::pipeline::{Pipeline, Wake};
 use crate::server::ServerError;
 use crate::server::client_port::ClientPort;
@@ -129,6 +130,8 @@ impl Member {
         auth: Option<Arc<PeerAuth>>,
     ) -> Result<(Arc<Member>, ElectionInbox), ServerError> {
         let port = &config.ensemble.election;
+        let reachability_check = config.ensemble.reachability_check_ms;
+        let reachability_check = reachability_check.map(|ms| Duration::from_millis(ms.into()));
         let net = ElectionNetConfig {
             id,
             committed: config.membership.clone(),
@@ -139,6 +142,7 @@ impl Member {
             tcp_keepalive: port.tcp_keepalive,
             bind_attempts_max: port.bind_attempts_max,
             multiple_addresses: config.ensemble.multiple_addresses,
+            reachability_check,
             security: security.clone(),
             auth: auth.clone(),
         };
@@ -155,8 +159,11 @@ impl Member {
         let settings = MemberSettings {
             id,
             listen_on_all_addresses: config.ensemble.listen_on_all_addresses,
-            connect_limit: ticks(config, connect_ticks),
-            connect_retry: Duration::from_millis(config.ensemble.leader_connect_retry_ms.into()),
+            dialling: Dialling {
+                limit: ticks(config, connect_ticks),
+                pause: Duration::from_millis(config.ensemble.leader_connect_retry_ms.into()),
+                check: reachability_check,
+            },
             observer_reconnect_ms_max: config.ensemble.observer_reconnect_ms_max.into(),
             link_limits: LinkLimits {
                 packet_bytes_max: field_bytes_max(config),
@@ -203,6 +210,8 @@ impl Member {
                 has_log_jobs: false,
                 leading_since: None,
                 times: Times::begin(&pipeline.stats.metrics),
+                acks: Acks::new(config.ensemble.ack_logging_frequency),
+                deserted: 0,
                 secluding: None,
             }),
             later: Mutex::default(),
@@ -221,6 +230,7 @@ impl Member {
             runtime: tokio::runtime::Handle::current(),
             timer: Notify::new(),
             leaving: AtomicBool::new(false),
+            observes: AtomicBool::new(false),
             began,
             pipeline: pipeline.clone(),
         });

@@ -20,6 +20,8 @@ pub(in crate::server) struct EnsembleStatus {
     /// Of the learners, followers that are no members, or no voters.
     pub guests: usize,
     pub leading_since: Option<Instant>,
+    /// Of learners, and not answered.
+    pub pending_syncs: usize,
     /// Observing: the follower that serves this server; `None`: the leader does.
     pub master: Option<ServerId>,
 }
@@ -38,6 +40,7 @@ impl Member {
             learners,
             guests,
             leading_since: core.leading_since,
+            pending_syncs: core.peer.syncs_that_wait(),
             master: core.masters.serving(),
         }
     }
@@ -242,7 +245,7 @@ impl EnsembleStatus {
                 int("synced_observers", count(true));
                 // The name of before 3.6, which some tools still ask for.
                 int("followers", count(false));
-                int("pending_syncs", 0);
+                int("pending_syncs", self.pending_syncs);
                 let uptime = self.leading_since.map_or(Duration::ZERO, |at| at.elapsed());
                 int("leader_uptime", uptime.as_millis() as usize);
             }

@@ -15,6 +15,7 @@ use crate::config::{Config, SystemProperties};
 use crate::ids::ServerId;
 use crate::net::peer_stream::PeerSecurity;
 use crate::pipeline::recovery::Restoring;
+use crate::pipeline::role::Role;
 use crate::proto::election::{Notification, PeerState};
 use crate::proto::quorum::{PROTOCOL_VERSION, PacketKind};
 use crate::server::{rules, settings};
@@ -203,6 +204,40 @@ async fn a_member_that_is_told_to_stop_takes_nothing_more() {
     follower.member.pipeline.stop();
     follower.disk.join().unwrap().unwrap();
     assert_eq!(last(&follower.log), Zxid::new(EPOCH, 1));
+}
+
+#[tokio::test]
+async fn a_follower_measures_what_its_leader_says() {
+    let mut follower = Follower::serving().await;
+    while follower.member.pipeline.role() != Role::Learning {
+        tokio::task::yield_now().await;
+    }
+    let metrics = follower.member.pipeline.stats.metrics.clone();
+    follower.say(&[proposal(1), proposal(2)]).await;
+    let mut acked = Zxid::ZERO;
+    while acked < Zxid::new(EPOCH, 2) {
+        acked = Zxid(follower.hears().await.zxid);
+    }
+    let commit = |counter| QuorumPacket::new(PacketKind::COMMIT, Zxid::new(EPOCH, counter).0);
+    follower.say(&[commit(1), commit(2)]).await;
+    // An answer says that what came before is done.
+    follower
+        .say(&[QuorumPacket::new(PacketKind::PING, 0)])
+        .await;
+    assert_eq!(follower.hears().await.kind, PacketKind::PING);
+    assert_eq!(metrics.learner_proposal_received_count.get(), 2);
+    assert_eq!(metrics.learner_commit_received_count.get(), 2);
+    assert_eq!(metrics.follower_sync_time.totals().count, 1);
+    for measured in [
+        &metrics.proposal_latency,
+        &metrics.proposal_ack_creation_latency,
+        &metrics.commit_propagation_latency,
+    ] {
+        assert_eq!(measured.totals().count, 2);
+    }
+    follower.member.leave();
+    follower.member.pipeline.stop();
+    follower.disk.join().unwrap().unwrap();
 }
 
 /// What it took before is on disk when it ends.

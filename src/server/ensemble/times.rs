@@ -10,6 +10,8 @@ pub(super) struct Times {
     looking: Option<Instant>,
     /// `None` while clients are served.
     unavailable: Option<Instant>,
+    /// `None` while no leader brings this server up to date.
+    syncing: Option<Instant>,
 }
 
 impl Times {
@@ -20,10 +22,12 @@ impl Times {
         Times {
             looking: now,
             unavailable: now,
+            syncing: None,
         }
     }
 
     pub fn became(&mut self, status: Status, metrics: &Metrics) {
+        self.syncing = None;
         if status == Status::Looking {
             metrics.looking_count.increment();
             self.looking.get_or_insert_with(Instant::now);
@@ -33,13 +37,26 @@ impl Times {
         }
     }
 
-    pub fn serves(&mut self, leads: bool, metrics: &Metrics) {
+    /// The leader knows this server: now it brings it up to date.
+    pub fn registered(&mut self) {
+        self.syncing = Some(Instant::now());
+    }
+
+    pub fn serves(&mut self, status: Status, metrics: &Metrics) {
         if let Some(since) = self.unavailable.take() {
             let ms = milliseconds(since);
             metrics.unavailable_time.record(ms);
-            if leads {
+            if status == Status::Leading {
                 metrics.leader_unavailable_time.record(ms);
             }
+        }
+        let of_learner = match status {
+            Status::Following(_) => &metrics.follower_sync_time,
+            Status::Observing(_) => &metrics.observer_sync_time,
+            Status::Leading | Status::Looking => return,
+        };
+        if let Some(since) = self.syncing.take() {
+            of_learner.record(milliseconds(since));
         }
     }
 }

@@ -285,6 +285,7 @@ fn the_answer_to_a_sync_comes_behind_the_commits_that_it_waits_for() {
     script.propose([z(2, 1)]);
     script.persist();
     assert_eq!(script.step(Input::Sync(LinkId(1), z(2, 1))), NONE);
+    assert_eq!(script.peer.syncs_that_wait(), 1);
     let out = script.from(2, PacketKind::ACK, z(2, 1));
     assert_eq!(
         out,
@@ -295,6 +296,7 @@ fn the_answer_to_a_sync_comes_behind_the_commits_that_it_waits_for() {
             "1 <- SYNC 0.0"
         ]
     );
+    assert_eq!(script.peer.syncs_that_wait(), 0);
 }
 
 #[test]
