@@ -164,8 +164,11 @@ impl DetailedSummarySet {
         }
     }
 
+    /// As in Java a key is there once something was recorded under it.
     pub(super) fn dump(&self, name: &str, sink: &mut Sink<'_>) {
-        for (key, summary) in self.keyed.entries.read().iter() {
+        let entries = self.keyed.entries.read();
+        let recorded = entries.iter().filter(|(_, s)| s.totals().count > 0);
+        for (key, summary) in recorded {
             summary.dump(&format!("{key}_{name}"), sink);
         }
     }
@@ -187,6 +190,17 @@ impl DetailedSummarySet {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_never_measured_is_not_among_the_words() {
+        let set = DetailedSummarySet::default();
+        let (slow, _silent) = (set.of("1"), set.of("2"));
+        slow.record(7);
+        let mut names = Vec::new();
+        set.dump("ack_latency", &mut |name, _| names.push(name.to_owned()));
+        assert!(names.contains(&"cnt_1_ack_latency".to_owned()), "{names:?}");
+        assert!(!names.iter().any(|name| name.contains('2')), "{names:?}");
+    }
 
     #[test]
     fn clients_cannot_make_keys_without_bound() {
