@@ -169,7 +169,6 @@ pub fn open(config: &StorageConfig, into: &mut dyn Restore) -> Result<Storage, S
     let mut log = Log::open(&log_dir, config, Arc::clone(&locks))?;
     let state = State::open(
         &state_dir,
-        config,
         log.handle(),
         Arc::clone(&locks),
         Pace::Background,
