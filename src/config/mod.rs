@@ -275,6 +275,8 @@ pub struct Ensemble {
     pub diff_syncs_max: u32,
     /// How long a leader waits for epochs although a voter of its looks for another leader; `None`: as long as for others.
     pub epoch_wait_ms_max: Option<u32>,
+    /// An observer waits for its disk, as a voter has to.
+    pub observer_sync_enabled: bool,
     /// The acknowledgements of one proposal in so many are measured; of none, if it is not positive.
     pub ack_logging_frequency: i32,
     /// A server may have several addresses, and all of them are told to others.

@@ -136,14 +136,8 @@ impl Places {
     }
 
     fn open_state(&self, generation: u64, log: &Log, pace: Pace) -> Result<State, StorageError> {
-        let (config, locks) = (&self.config, Arc::clone(&self.locks));
-        State::open(
-            &store(&self.state, generation),
-            config,
-            log.handle(),
-            locks,
-            pace,
-        )
+        let locks = Arc::clone(&self.locks);
+        State::open(&store(&self.state, generation), log.handle(), locks, pace)
     }
 }
 

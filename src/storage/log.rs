@@ -45,6 +45,8 @@ pub struct Log {
     shared: Arc<Shared>,
     write: WriteOptions,
     force_sync: bool,
+    /// What is appended is durable when that is said: not with `forceSync=no`, and not while nobody is told.
+    is_eager: bool,
     slow: Duration,
     warming: Option<JoinHandle<()>>,
 }
@@ -66,6 +68,8 @@ struct Shared {
     stopping: AtomicBool,
     appended_bytes: AtomicU64,
     slow_syncs: AtomicU64,
+    /// As `Log::is_eager`.
+    is_eager: AtomicBool,
     file_bytes: u64,
     #[cfg(test)]
     fail_next: AtomicBool,
@@ -103,6 +107,7 @@ impl Log {
             shared,
             write,
             force_sync: config.force_sync,
+            is_eager: config.force_sync,
             slow: Duration::from_millis(config.fsync_warning_threshold_ms),
             warming: None,
         })
@@ -148,7 +153,7 @@ impl Log {
         let store = shared.store();
         shared.put(&store, last_zxid, group, &self.write)?;
         let took = begin.elapsed();
-        if self.force_sync {
+        if self.is_eager {
             shared.guard(store.mark.advance(last_zxid))?;
         }
         shared.last.store(last_zxid, Ordering::Release);
@@ -158,6 +163,24 @@ impl Log {
             self.warn_slow(took);
         }
         Ok(took)
+    }
+
+    /// Whether [`Log::append`] waits for the disk from now on: it need not for who promises nothing to anybody, as an
+    /// observer. What was appended before is durable when this returns, if what comes is to be.
+    pub fn set_eager(&mut self, is_eager: bool) -> Result<(), StorageError> {
+        let is_eager = is_eager && self.force_sync;
+        if is_eager == self.is_eager {
+            return Ok(());
+        }
+        let shared = &*self.shared;
+        if is_eager {
+            self.handle().sync()?;
+            shared.guard(shared.store().mark.advance(self.last_zxid()))?;
+        }
+        shared.is_eager.store(is_eager, Ordering::Release);
+        self.write.set_sync(is_eager);
+        self.is_eager = is_eager;
+        Ok(())
     }
 
     /// Java's words: alert rules look for them. The missing blank is Java's, too.
@@ -363,7 +386,12 @@ impl LogHandle {
         Ok(true)
     }
 
-    /// Makes everything that was appended durable; only needed with `forceSync=no`.
+    /// Whether what was appended is durable without [`LogHandle::sync`].
+    pub fn is_eager(&self) -> bool {
+        self.shared.is_eager.load(Ordering::Acquire)
+    }
+
+    /// Makes everything that was appended durable; only needed where it is not yet.
     pub fn sync(&self) -> Result<(), StorageError> {
         let shared = &*self.shared;
         shared.check_poison()?;
@@ -432,6 +460,7 @@ impl Shared {
             stopping: AtomicBool::new(false),
             appended_bytes: AtomicU64::new(0),
             slow_syncs: AtomicU64::new(0),
+            is_eager: AtomicBool::new(config.force_sync),
             file_bytes: config.log_file_bytes as u64,
             #[cfg(test)]
             fail_next: AtomicBool::new(false),

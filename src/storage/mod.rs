@@ -5,7 +5,7 @@
 //! **state** holds the tree as of one exact zxid, the marker, brought up to date in the background.
 //! A restart is: state, then the log after its marker. Rules that hold at every instant:
 //!
-//! - What `Log::append` returned `Ok` for survives a power failure (with `force_sync`).
+//! - What `Log::append` returned `Ok` for survives a power failure (with `force_sync`, and while the log is eager).
 //! - The state is never ahead of the log, and the log has no hole behind the state's marker.
 //! - Lost or damaged data is an error that says so, never a shorter log or a partial tree.
 //! - A tree from elsewhere replaces both stores at once, or not at all: see `install`.
@@ -170,7 +170,6 @@ pub fn open(config: &StorageConfig, into: &mut dyn Restore) -> Result<Storage, S
     let mut log = Log::open(&log_dir, config, Arc::clone(&locks))?;
     let state = State::open(
         &state_dir,
-        config,
         log.handle(),
         Arc::clone(&locks),
         Pace::Background,

@@ -26,7 +26,7 @@ use super::figures::Figures;
 use super::layout::Locks;
 use super::log::LogHandle;
 use super::record::NodeRecord;
-use super::{Restore, StorageConfig, memory, room};
+use super::{Restore, memory, room};
 
 /// Order matters: a restart reads ACLs, then sessions, then nodes.
 const MARKER: &[u8] = &[0];
@@ -55,7 +55,6 @@ pub struct State {
     /// Replaced as a whole when a tree from elsewhere is installed; held while it is written to.
     store: RwLock<Store>,
     log: LogHandle,
-    sync_log_first: bool,
     poisoned: AtomicBool,
     progress: Mutex<Progress>,
     _locks: Arc<Locks>,
@@ -84,7 +83,6 @@ struct Progress {
 impl State {
     pub(super) fn open(
         dir: &Path,
-        config: &StorageConfig,
         log: LogHandle,
         locks: Arc<Locks>,
         pace: Pace,
@@ -112,7 +110,6 @@ impl State {
         Ok(Self {
             store: RwLock::new(store),
             log,
-            sync_log_first: !config.force_sync,
             poisoned: AtomicBool::new(false),
             progress: Mutex::new(progress),
             _locks: locks,
@@ -382,7 +379,7 @@ impl Checkpoint<'_> {
         if store.installs != self.installs {
             return Ok(false);
         }
-        if state.sync_log_first {
+        if !state.log.is_eager() {
             // Else a power failure could leave the state ahead of the log.
             state.log.sync()?;
         }

@@ -79,6 +79,7 @@ pub(super) fn ensemble(
         snapshot_syncs_max: r.int("leader.maxConcurrentSnapSyncs", 10, POSITIVE, COUNT) as u32,
         diff_syncs_max: r.int("leader.maxConcurrentDiffSyncs", 100, POSITIVE, COUNT) as u32,
         epoch_wait_ms_max: epoch_wait_ms_max(r),
+        observer_sync_enabled: r.boolean("syncEnabled", true),
         ack_logging_frequency: r.int("leader.ackLoggingFrequency", 1000, INT, COUNT) as i32,
         multiple_addresses: r.boolean("multiAddress.enabled", false),
         reachability_check_ms: reachability_check_ms(r),

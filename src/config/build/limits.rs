@@ -108,11 +108,7 @@ pub(super) fn check_ineffective(r: &mut Reader<'_>) {
     r.int("txnLogSizeLimitInKb", -1, LONG, KILOBYTES);
     // Java takes any word.
     r.text("snapshot.compression.method");
-    for key in [
-        "snapshot.trust.empty",
-        "serializeLastProcessedZxid.enabled",
-        "syncEnabled",
-    ] {
+    for key in ["snapshot.trust.empty", "serializeLastProcessedZxid.enabled"] {
         r.boolean(key, true);
     }
     for key in [

@@ -15,7 +15,6 @@ const ABSENT: &[(&str, &str, &str)] = &[
         "33554432",
         "what a follower has not in memory any more it reads from its log for its observers",
     ),
-    ("syncEnabled", "true", "observers log what they learn"),
 ];
 
 pub(super) fn warn(settings: &Settings, diagnostics: &mut Diagnostics) {

@@ -223,6 +223,8 @@ fn how_servers_find_each_other() {
     assert_eq!(election.notification_ms_max, 60_000);
     assert!(!election.tcp_keepalive && !defaults.multiple_addresses);
     assert_eq!(defaults.leader_connect_retry_ms, 100);
+    assert!(defaults.observer_sync_enabled);
+    assert!(!read("syncEnabled=false").0.ensemble.observer_sync_enabled);
     assert_eq!(defaults.ack_logging_frequency, 1000);
     assert_eq!(defaults.reachability_check_ms, Some(1000));
     assert_eq!(defaults.observer_reconnect_ms_max, 0);

@@ -43,7 +43,6 @@ const DIFFERENT: &str = "
     snapshot.trust.empty: an import says what it found
     serializeLastProcessedZxid.enabled: snapshots always have it
     snapshotSizeFactor: the server itself decides what a learner gets
-    syncEnabled: observers log what they learn
     observerMaster.sizeLimit: what is not in memory comes from the log
     kerberos.canonicalizeHostNames: of who logs in, which members do not by Kerberos
     kerberos.minReLoginTimeMs: of who logs in, which members do not by Kerberos

@@ -22,6 +22,31 @@ impl Member {
         }
     }
 
+    /// From what comes next on. What came before may be relied on only when [`Member::disk_is_ready`].
+    pub(super) fn wait_for_the_disk(&self, core: &mut Core, is_eager: bool) {
+        if self.settings.observes_lazily {
+            self.append(core);
+            core.has_log_jobs = true;
+            self.pipeline
+                .log_job(Box::new(move |log| log.set_eager(is_eager)));
+        }
+    }
+
+    /// Everything is as durable as it has to be in the role of now. To be awaited before anybody is told what is here:
+    /// an observer that becomes a voter acknowledges what it has logged before.
+    pub(super) async fn disk_is_ready(&self) {
+        if self.settings.observes_lazily {
+            let (done, ready) = tokio::sync::oneshot::channel();
+            let job = move |_: &mut Log| {
+                let _ = done.send(());
+                Ok(())
+            };
+            self.pipeline.log_job(Box::new(job));
+            // Without a disk the process ends.
+            let _ = ready.await;
+        }
+    }
+
     /// All but appends.
     pub(super) fn persist(self: &Arc<Self>, write: Write) {
         let snapshot = match &write {

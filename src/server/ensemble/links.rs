@@ -160,6 +160,7 @@ impl Member {
             };
             let pause = Duration::from_millis(pause);
             tokio::time::sleep(pause).await;
+            member.disk_is_ready().await;
             let connected = match masters {
                 Some(masters) => member.connect_to_one(masters).await,
                 None => member.connect(&of_leader).await,

@@ -68,6 +68,8 @@ pub struct MemberSettings {
     pub change_limits: Limits,
     /// After this long without a leader those may read who ask for no more; `None`: never.
     pub read_only_after: Option<Duration>,
+    /// While it is an observer this server does not wait for its disk: nobody relies on what it has (`syncEnabled=false`).
+    pub observes_lazily: bool,
     /// Of the connections of the quorum port.
     pub security: PeerSecurity,
 }
@@ -423,6 +425,7 @@ impl Member {
                 metrics.quit_leading_due_to_disloyal_voter.add(newly);
                 let observes = matches!(status, Status::Observing(_));
                 self.observes.store(observes, Ordering::Relaxed);
+                self.wait_for_the_disk(core, !observes);
                 core.leading_since = (status == Status::Leading).then(Instant::now);
                 self.change_role(core, status);
                 self.seclude(core, status);

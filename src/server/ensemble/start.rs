@@ -176,6 +176,7 @@ impl Member {
                 standalone_enabled: config.standalone_enabled,
                 multiple_addresses: config.ensemble.multiple_addresses,
             },
+            observes_lazily: !config.ensemble.observer_sync_enabled,
             read_only_after: super::read_only::grace(config),
             security,
         };

@@ -44,18 +44,20 @@ fn own_host() -> String {
     format!("127.{high}.{low}.{number}")
 }
 
-/// Server 1, as it is before it looks for a leader.
+/// Server 1, as it is before it looks for a leader; `role` and `lines` are of its configuration.
 async fn member(
     dir: &std::path::Path,
     quorum_port: u16,
+    (role, lines): (&str, &str),
 ) -> (
     Arc<Member>,
     crate::net::election::ElectionInbox,
     JoinHandle<Result<Log, StorageError>>,
 ) {
     let text = format!(
-        "dataDir={}\nclientPort=2181\ntickTime=2000\ninitLimit=1000\nsyncLimit=1000\nserver.1={}:23888:23889\n\
-         server.2=127.0.0.1:{quorum_port}:9\nserver.3=127.0.0.1:10:11\n",
+        "dataDir={}\nclientPort=2181\ntickTime=2000\ninitLimit=1000\nsyncLimit=1000\n\
+         server.1={}:23888:23889:{role}\nserver.2=127.0.0.1:{quorum_port}:9\nserver.3=127.0.0.1:10:11\n\
+         server.4=127.0.0.1:12:13\n{lines}",
         dir.display(),
         own_host(),
     );
@@ -114,28 +116,34 @@ fn proposal(counter: u32) -> QuorumPacket {
 }
 
 impl Follower {
-    /// One that serves, with an empty log.
-    async fn serving() -> Follower {
+    /// One that has found its leader and said nothing yet.
+    async fn connected(role: &str, lines: &str) -> Follower {
         let dir = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let quorum_port = listener.local_addr().unwrap().port();
-        let (member, inbox, disk) = member(dir.path(), quorum_port).await;
+        let (member, inbox, disk) = member(dir.path(), quorum_port, (role, lines)).await;
         member.begin(inbox, None);
         for (from, state) in [
             (LEADER, PeerState::Leading),
             (ServerId(3), PeerState::Following),
+            (ServerId(4), PeerState::Following),
         ] {
             member.input(Input::Notification(from, said(state)));
         }
         let (leader, _) = listener.accept().await.unwrap();
-        let mut follower = Follower {
+        Follower {
             log: member.log.clone(),
             member,
             disk,
             leader,
             received: BytesMut::new(),
             _dir: dir,
-        };
+        }
+    }
+
+    /// One that serves, with an empty log.
+    async fn serving() -> Follower {
+        let mut follower = Follower::connected("participant", "").await;
         let begin = Zxid::new(EPOCH, 0).0;
         assert_eq!(follower.hears().await.kind, PacketKind::FOLLOWERINFO);
         let number = PROTOCOL_VERSION;
@@ -238,6 +246,28 @@ async fn a_follower_measures_what_its_leader_says() {
     follower.member.leave();
     follower.member.pipeline.stop();
     follower.disk.join().unwrap().unwrap();
+}
+
+/// An observer need not wait for its disk; who votes has to, whatever the file says.
+#[tokio::test]
+async fn only_an_observer_may_be_told_not_to_wait_for_its_disk() {
+    for (role, lines, waits) in [
+        ("observer", "peerType=observer\nsyncEnabled=false\n", false),
+        ("observer", "peerType=observer\n", true),
+        ("participant", "syncEnabled=false\n", true),
+    ] {
+        let mut learner = Follower::connected(role, lines).await;
+        // The first word to the leader comes when the disk is ready.
+        learner.hears().await;
+        assert_eq!(learner.log.is_eager(), waits, "{role} {lines}");
+        let member = learner.member.clone();
+        member.wait_for_the_disk(&mut member.core.lock(), true);
+        member.disk_is_ready().await;
+        assert!(learner.log.is_eager(), "as a voter");
+        member.leave();
+        member.pipeline.stop();
+        learner.disk.join().unwrap().unwrap();
+    }
 }
 
 /// What it took before is on disk when it ends.

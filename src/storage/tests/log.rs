@@ -206,6 +206,37 @@ fn without_force_sync_everything_is_still_there_after_a_sigkill() {
 }
 
 #[test]
+fn who_need_not_wait_for_the_disk_may_have_to_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut storage = open(&config(dir.path()), &mut Restored::default()).unwrap();
+    let acknowledged = |dir: &Path| {
+        let log = open_at(dir).unwrap();
+        (log.0.log.last_zxid(), log.1.replayed.len())
+    };
+    append(&mut storage.log, 1..=3, 10);
+    storage.log.set_eager(false).unwrap();
+    assert!(!storage.log.handle().is_eager());
+    append(&mut storage.log, 4..=6, 10);
+    // The state is never ahead of the log, whoever waits.
+    let mut batch = CheckpointBatch::new(5);
+    batch.put_acl(1, b"world");
+    storage.state.write(batch).unwrap();
+    storage.log.set_eager(true).unwrap();
+    assert!(storage.log.handle().is_eager());
+    append(&mut storage.log, 7..=9, 10);
+    assert_eq!(acknowledged(crash_image(dir.path()).path()), (9, 4));
+
+    let other = tempfile::tempdir().unwrap();
+    let never = StorageConfig {
+        force_sync: false,
+        ..config(other.path())
+    };
+    let mut storage = open(&never, &mut Restored::default()).unwrap();
+    storage.log.set_eager(true).unwrap();
+    assert!(!storage.log.handle().is_eager(), "forceSync=no is for all");
+}
+
+#[test]
 fn a_warmed_log_recycles_from_the_start_and_holds_the_same() {
     let dir = tempfile::tempdir().unwrap();
     let config = StorageConfig {
