@@ -91,6 +91,9 @@ class Existing:
     def container(self, name):
         return self.compose("ps", "--quiet", name).stdout.strip()
 
+    def health(self, name):
+        return docker("inspect", "--format", "{{.State.Health.Status}}", self.container(name))
+
     def hosts(self):
         return ",".join(self.host(name) for name in MEMBERS)
 
@@ -277,6 +280,7 @@ def from_java_with_its_dashboard_and_alerts():
         existing.up(IMAGE)
         assert zk.retry(zk.get, "/kept") == before
         assert zk.exists("/kept/mine"), "the session outlived the change"
+        until(lambda: [existing.health(name) for name in MEMBERS] == ["healthy"] * 3, "the health checks pass")
         with Prometheus(existing, "ferrokeeper") as prometheus:
             has = observe(existing, prometheus)
             assert not prometheus.fired(), "alerts of a healthy ensemble"

@@ -253,6 +253,23 @@ impl Events for Outbound {
                 format!("server {} sent {} {zxid}: {wrong}", self.1, packet.kind)
             })?;
         }
+        let of = |kinds: &[PacketKind]| {
+            let wanted = |packet: &&QuorumPacket| kinds.contains(&packet.kind);
+            packets.iter().filter(wanted).count() as u64
+        };
+        let metrics = &self.0.pipeline.stats.metrics;
+        for (counter, kinds) in [
+            (
+                &metrics.learner_proposal_received_count,
+                &[PacketKind::PROPOSAL][..],
+            ),
+            (
+                &metrics.learner_commit_received_count,
+                &[PacketKind::COMMIT, PacketKind::INFORM],
+            ),
+        ] {
+            counter.add(of(kinds));
+        }
         self.0.packets(link, packets);
         Ok(())
     }
