@@ -553,6 +553,9 @@ def metrics_have_the_names_of_dashboards_and_of_java(java, fk):
         session.ensure("/counted")
         _, samples = scrape(port)
         assert samples["commit_count"] == before + 1
+        session.ensure("/nope")
+        _, samples = scrape(port)
+        assert samples["node_created_watch_count_sum"] == 1
         assert samples["znode_count"] == server.command("mntr")["znode_count"]
         assert samples["fsynctime_count"] >= samples["commit_count"] > 0
         assert samples["ferrokeeper_log_sync_seconds_count"] == samples["fsynctime_count"]

@@ -7,7 +7,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/../kazoo/install.sh"
 SERVER=ferrokeeper check_server
 make_work
-for tool in docker docker-compose busybox java; do command -v "$tool" > /dev/null || die "needs $tool"; done
+for tool in docker docker-compose busybox java jlink prometheus promtool; do command -v "$tool" > /dev/null || die "needs $tool"; done
 
 if ! docker info > /dev/null 2>&1; then
   command -v dockerd > /dev/null || die "no Docker engine answers, and there is none to start"
@@ -25,8 +25,9 @@ if ! docker info > /dev/null 2>&1; then
   done
   docker info > /dev/null || { tail -n 20 "$work/dockerd.log" >&2; die "the Docker engine does not answer"; }
 fi
-export FERROKEEPER WORK="$work" IMAGE=ferrokeeper:compat-$$ CLASSPATH_JAVA DOCKER_BUILDKIT=0 PYTHONDONTWRITEBYTECODE=1
+export FERROKEEPER WORK="$work" IMAGE=ferrokeeper:compat-$$ CLASSPATH_JAVA CLASSPATH_JAVA_MONITORED DOCKER_BUILDKIT=0 PYTHONDONTWRITEBYTECODE=1
 CLASSPATH_JAVA=$(java_classpath "$ZK_VERSION")
+CLASSPATH_JAVA_MONITORED=$(java_monitored_classpath)
 "$project_root/docker/build" "$IMAGE" > "$work/build.log" 2>&1 || { cat "$work/build.log" >&2; die "no image"; }
 status=0
 PYTHONPATH="$tools/kazoo-$kazoo_version" "$tools/venv/bin/python" "$here/containers.py" "$@" || status=$?

@@ -54,6 +54,15 @@ java_admin_classpath() {
     com.fasterxml.jackson.core:jackson-databind:2.18.1
 }
 
+# java_monitored_classpath: that of the release with an exporter for Prometheus, which not every release has there.
+java_monitored_classpath() {
+  maven_classpath "zookeeper-monitored-$ZK_VERSION" "org.apache.zookeeper:zookeeper:$ZK_VERSION" \
+    org.apache.zookeeper:zookeeper-prometheus-metrics:3.9.4 io.dropwizard.metrics:metrics-core:4.1.12.1 \
+    org.xerial.snappy:snappy-java:1.1.10.5 commons-cli:commons-cli:1.5.0 \
+    org.eclipse.jetty:jetty-server:9.4.58.v20250814 org.eclipse.jetty:jetty-servlet:9.4.58.v20250814 \
+    com.fasterxml.jackson.core:jackson-databind:2.18.1
+}
+
 # ensemble_classpaths: CLASSPATH_JAVA_3_9 and CLASSPATH_JAVA_3_8 for ensemble/cluster.py.
 : "${ZK_VERSION_38:=3.8.6}"
 ensemble_classpaths() {

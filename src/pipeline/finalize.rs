@@ -30,7 +30,8 @@ impl Pipeline {
         for chunk in group.txns.chunks_mut(APPLY_MAX) {
             let mut tree = self.tree.write();
             let mut watchers = self.watchers.lock();
-            let mut firing = Firing::new(&mut watchers, &self.rules, &mut touched);
+            let metrics = &self.stats.metrics;
+            let mut firing = Firing::new(&mut watchers, &self.rules, metrics, &mut touched);
             // Nobody comes to wait while the tree is locked.
             let someone_catches_up = self.someone_catches_up();
             for txn in chunk {

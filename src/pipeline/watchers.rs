@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 
 use super::audit;
 use super::client::Client;
+use crate::admin::metrics::Metrics;
 use crate::auth::perm;
 use crate::ids::ConnId;
 use crate::ops::{Change, Observer, Rules, watches::put_event};
@@ -43,6 +44,7 @@ impl Watchers {
 pub(super) struct Firing<'a> {
     pub watchers: &'a mut Watchers,
     pub rules: &'a Rules,
+    pub metrics: &'a Metrics,
     /// Clients with new output, for the flush after the batch.
     pub touched: &'a mut Vec<Arc<Client>>,
     pub sent: u64,
@@ -57,11 +59,13 @@ impl<'a> Firing<'a> {
     pub fn new(
         watchers: &'a mut Watchers,
         rules: &'a Rules,
+        metrics: &'a Metrics,
         touched: &'a mut Vec<Arc<Client>>,
     ) -> Self {
         Firing {
             watchers,
             rules,
+            metrics,
             touched,
             sent: 0,
             audit: Vec::new(),
@@ -96,9 +100,23 @@ impl<'a> Firing<'a> {
         }
     }
 
+    /// How many watches a change fires, if any.
+    fn count(&self, kind: EventType, watches: usize) {
+        let fired = match kind {
+            _ if watches == 0 => return,
+            EventType::NODE_CREATED => &self.metrics.node_created_watch_count,
+            EventType::NODE_DELETED => &self.metrics.node_deleted_watch_count,
+            EventType::NODE_DATA_CHANGED => &self.metrics.node_changed_watch_count,
+            EventType::NODE_CHILDREN_CHANGED => &self.metrics.node_children_watch_count,
+            _ => return,
+        };
+        fired.record(watches as i64);
+    }
+
     fn trigger(&mut self, zxid: i64, kind: EventType, path: &str, acl: &AclList, table: Table) {
         let mut to = std::mem::take(&mut self.first);
         self.watchers.watches.trigger(path, table, &mut to);
+        self.count(kind, to.len());
         self.send(zxid, kind, path, acl, &to);
         self.first = to;
     }
@@ -135,6 +153,7 @@ impl Observer for Firing<'_> {
                 self.trigger(zxid, EventType::NODE_DELETED, path, acl, Table::Data);
                 let mut to = std::mem::take(&mut self.second);
                 self.watchers.watches.trigger(path, Table::Child, &mut to);
+                self.count(EventType::NODE_DELETED, to.len());
                 to.retain(|conn| self.first.binary_search(conn).is_err());
                 self.send(zxid, EventType::NODE_DELETED, path, acl, &to);
                 self.second = to;

@@ -141,6 +141,7 @@ pub(super) fn take_over(
     if let Some(epoch) = current {
         store.epochs.set_current(epoch)?;
     }
+    importing.outdates(&config.data_dir, &config.data_log_dir)?;
     install.switch(&mut store.log, &store.state)?;
     importing.end()?;
     Ok(Migrated {

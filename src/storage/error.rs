@@ -55,6 +55,18 @@ pub enum StorageError {
     JavaData { dir: PathBuf, example: String },
 
     #[error(
+        "a Java ZooKeeper has written to {dir} since this server's data was made (it holds {example}). Nothing in it was \
+         changed. To go on from Java's data, remove {own} (and the directory of this name in dataLogDir) and run \
+         `ferrokeeper import` with the same configuration file; to go on from this server's, move {dir}/version-2 away.",
+        dir = dir.display(), own = own.display()
+    )]
+    JavaWentOn {
+        dir: PathBuf,
+        own: PathBuf,
+        example: String,
+    },
+
+    #[error(
         "{dir} was written by a newer Ferrokeeper (format {found}; this program knows up to \
          {known}). Nothing in it was changed. Start the newer version again.",
         dir = dir.display()
@@ -152,6 +164,7 @@ impl StorageError {
             | Self::Swapped { .. }
             | Self::InUse { .. }
             | Self::JavaData { .. }
+            | Self::JavaWentOn { .. }
             | Self::NewerFormat { .. }
             | Self::Foreign { .. } => 3,
             Self::NoSpace { .. } | Self::Io { .. } | Self::Poisoned { .. } => 10,

@@ -3,6 +3,7 @@
 //! ```text
 //! <dataDir>/ferrokeeper/state/     FORMAT LOCK acceptedEpoch currentEpoch db/
 //! <dataLogDir>/ferrokeeper/log/    FORMAT LOCK ack-mark purge-mark ballast db/
+//! <dataDir>/ferrokeeper/taken-over names of a Java server's files that were read once
 //! ```
 //! `install` says where the stores are once they were replaced.
 //! `FORMAT` names the product, the format and the store, so that a log and a state that do not
@@ -55,7 +56,7 @@ pub(super) fn prepare(config: &StorageConfig) -> Result<Layout, StorageError> {
         read_format(DirectoryKind::State, &state)?,
         read_format(DirectoryKind::Log, &log)?,
     ) {
-        (Some(state_id), Some(log_id)) if state_id == log_id => {}
+        (Some(state_id), Some(log_id)) if state_id == log_id => check_java_did_not_go_on(config)?,
         (Some(_), Some(_)) => {
             return Err(StorageError::Damaged {
                 what: "the pair of directories",
@@ -138,12 +139,52 @@ impl Importing {
         }
     }
 
+    /// The Java files that are there, in either directory, will be older than what is taken over. To be said before that
+    /// is put to use; durable when it returns.
+    pub fn outdates(&self, data_dir: &Path, data_log_dir: &Path) -> Result<(), StorageError> {
+        let mut files = [java_files(data_dir), java_files(data_log_dir)].concat();
+        files.sort_unstable();
+        files.dedup();
+        let path = taken_over(data_dir);
+        small::replace(&path, files.join("\n").as_bytes())
+            .map_err(|e| StorageError::io("writing", &path, e))
+    }
+
     /// What was taken over is complete.
     pub fn end(self) -> Result<(), StorageError> {
         fs::remove_file(&self.path)
             .and_then(|()| small::sync_parent(&self.path))
             .map_err(|e| StorageError::io("removing", &self.path, e))
     }
+}
+
+fn taken_over(data_dir: &Path) -> PathBuf {
+    data_dir.join("ferrokeeper").join("taken-over")
+}
+
+/// A Java server that starts writes a snapshot, so files that were not there when this server's data was made are of one
+/// that went on without it: what is in the stores is old.
+fn check_java_did_not_go_on(config: &StorageConfig) -> Result<(), StorageError> {
+    if config.beside_java {
+        return Ok(());
+    }
+    let path = taken_over(&config.data_dir);
+    let known = match fs::read(&path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
+        known => known.map_err(|e| StorageError::io("reading", &path, e))?,
+    };
+    let known = String::from_utf8_lossy(&known);
+    for base in [&config.data_dir, &config.data_log_dir] {
+        let is_new = |name: &String| !known.lines().any(|known| known == name);
+        if let Some(example) = java_files(base).into_iter().find(is_new) {
+            return Err(StorageError::JavaWentOn {
+                dir: base.clone(),
+                own: base.join("ferrokeeper"),
+                example,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// With two directories, each has its own kind of files: a new, empty server because somebody
@@ -180,7 +221,7 @@ fn directory(
     if dir.is_dir() {
         return Ok(dir);
     }
-    if let Some(example) = java_file(base)
+    if let Some(example) = java_files(base).into_iter().next()
         && !config.beside_java
     {
         return Err(StorageError::JavaData {
@@ -219,14 +260,17 @@ fn lock(kind: DirectoryKind, dir: &Path) -> Result<DirectoryLock, StorageError> 
     })
 }
 
-/// A snapshot or log of Java's under `base`, if there is one.
-fn java_file(base: &Path) -> Option<String> {
-    let entries = fs::read_dir(base.join("version-2")).ok()?;
-    entries.flatten().find_map(|entry| {
+/// Snapshots and logs of Java's under `base`.
+fn java_files(base: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(base.join("version-2")) else {
+        return Vec::new();
+    };
+    let name = |entry: fs::DirEntry| {
         let name = entry.file_name().into_string().ok()?;
         (name.starts_with("snapshot.") || name.starts_with("log."))
             .then(|| format!("version-2/{name}"))
-    })
+    };
+    entries.flatten().filter_map(name).collect()
 }
 
 /// The id of the store in `dir`; `None` if nothing was written there yet.

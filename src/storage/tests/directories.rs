@@ -1,6 +1,7 @@
 //! Whose directories these are.
 
 use super::*;
+use crate::storage::Importing;
 use crate::storage::lock::DirectoryLock;
 
 fn tree(dir: &Path) -> Vec<PathBuf> {
@@ -59,6 +60,41 @@ fn a_java_directory_is_refused_and_not_touched() {
             "{error}"
         );
         assert_eq!(tree(dir.path()), before);
+    }
+}
+
+#[test]
+fn a_store_beside_which_java_went_on_is_not_started_from() {
+    let (dir, log_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let files = |dir: &Path| dir.join("version-2");
+    for dir in [&dir, &log_dir] {
+        fs::create_dir(files(dir.path())).unwrap();
+    }
+    fs::write(files(dir.path()).join("snapshot.5"), b"ZKSN").unwrap();
+    fs::write(files(log_dir.path()).join("log.1"), b"ZKLG").unwrap();
+    let start = StorageConfig {
+        data_log_dir: log_dir.path().to_owned(),
+        ..config(dir.path())
+    };
+    let import = StorageConfig {
+        beside_java: true,
+        ..start.clone()
+    };
+    let importing = Importing::begin(dir.path()).unwrap();
+    open(&import, &mut Restored::default()).map(drop).unwrap();
+    importing.outdates(dir.path(), log_dir.path()).unwrap();
+    importing.end().unwrap();
+    let started = || open(&start, &mut Restored::default()).map(drop);
+    started().unwrap();
+    for (base, name) in [(&dir, "snapshot.9"), (&log_dir, "log.6")] {
+        let path = files(base.path()).join(name);
+        fs::write(&path, b"").unwrap();
+        let error = started().unwrap_err();
+        assert!(matches!(error, StorageError::JavaWentOn { .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.contains(&format!("version-2/{name}")), "{text}");
+        fs::remove_file(path).unwrap();
+        started().unwrap();
     }
 }
 
