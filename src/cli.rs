@@ -39,6 +39,8 @@ pub enum Command {
     },
     /// A client, with arguments of its own.
     Shell(shell::arguments::Arguments),
+    /// The load generator, with arguments of its own.
+    Bench(Vec<OsString>),
 }
 
 /// Where the configuration comes from.
@@ -96,6 +98,8 @@ enum Action {
     },
     /// A client with the commands of zkCli.sh; `cli --help` says more
     Cli,
+    /// Load for a server, measured; `bench --help` says more
+    Bench,
     #[command(flatten)]
     Tool(Tool),
     /// Works on configuration files
@@ -122,6 +126,9 @@ impl Command {
         if arguments.get(1).is_some_and(|word| word == "cli") {
             return shell_command(&arguments[2..]);
         }
+        if arguments.get(1).is_some_and(|word| word == "bench") {
+            return Ok(Command::Bench(arguments[2..].to_vec()));
+        }
         let (rest, definitions) = take_definitions(arguments.into_iter());
         let parsed = Arguments::try_parse_from(rest).map_err(|error| Stop {
             text: error.to_string().trim_end().to_owned(),
@@ -143,6 +150,7 @@ impl Command {
             }
             Some(Action::Tool(tool)) => return Ok(Command::Tool { tool, definitions }),
             Some(Action::Cli) => return shell_command(&[]),
+            Some(Action::Bench) => return Ok(Command::Bench(Vec::new())),
             Some(Action::Server { server }) => server,
             None => parsed.server,
         };
@@ -310,6 +318,15 @@ mod tests {
         assert_eq!(arguments.command, ["create", "/x", "-Dy"]);
         assert_eq!(parse("cli --help").unwrap_err().exit_code, 0);
         assert_eq!(parse("cli -nonsense").unwrap_err().exit_code, 2);
+    }
+
+    #[test]
+    fn the_load_generator_keeps_its_own_options() {
+        let words = ["get", "--server", "a:1", "-d", "4"];
+        let expected = Command::Bench(words.map(OsString::from).to_vec());
+        assert_eq!(parse(&format!("bench {}", words.join(" "))), Ok(expected));
+        assert_eq!(parse("bench"), Ok(Command::Bench(Vec::new())));
+        assert!(parse("--help").unwrap_err().text.contains("bench"));
     }
 
     #[test]

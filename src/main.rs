@@ -94,6 +94,7 @@ fn main() -> ExitCode {
                 ExitCode::from(INVALID)
             }
         },
+        Ok(Command::Bench(arguments)) => ferrokeeper_bench::run("ferrokeeper bench", arguments),
         Err(stop) if stop.exit_code == 0 => {
             println!("{}", stop.text);
             ExitCode::SUCCESS

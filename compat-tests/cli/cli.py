@@ -262,6 +262,24 @@ class Cli(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn(b"Error contacting service. It is probably not running.", done.stdout)
 
+    def test_bench(self):
+        def bench(*arguments):
+            return subprocess.run([OURS[0], "bench", *arguments], capture_output=True, text=True, timeout=60)
+
+        done = bench("mixed", "--server", SERVER, "--connections", "2", "--depth", "3", "--seconds", "0.3",
+                     "--warmup", "0.1", "--json", "-")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        figures = json.loads(done.stdout)
+        self.assertEqual((figures["connections"], figures["depth"]), (2, 3))
+        self.assertGreater(figures["per_second"], 0)
+        self.assertGreater(figures["p50_us"], 0)
+        out, _ = run(OURS, "ls", "/")
+        self.assertNotIn("zkload", out, "it removes what it made")
+        self.assertEqual(bench("get", "--server", "127.0.0.1:1").returncode, 1)
+        wrong = bench("gett")
+        self.assertEqual(wrong.returncode, 2)
+        self.assertIn("ferrokeeper bench", bench("--help").stdout)
+
 
 if __name__ == "__main__":
     program = unittest.main(exit=False)
