@@ -211,6 +211,7 @@ impl Pipeline {
         }
         loop {
             let began = Instant::now();
+            writer.batch.make_room(NODES_AT_ONCE);
             let more = {
                 let tree = self.tree.read();
                 if self.checkpoints.installs.load(Ordering::Relaxed) != installs {

@@ -405,6 +405,9 @@ impl Drop for Checkpoint<'_> {
     }
 }
 
+/// What most nodes take at most, with their path.
+const NODE_BYTES: usize = 2 << 10;
+
 /// A part of what changed up to one zxid.
 pub struct CheckpointBatch {
     zxid: i64,
@@ -437,6 +440,23 @@ impl CheckpointBatch {
     pub fn behind(mut self, installs: u64) -> Self {
         self.installs = installs;
         self
+    }
+
+    /// So many nodes will follow, and nobody waits yet: what it grows by is copied and comes from the system now, not while
+    /// a lock is held for the nodes. Enough unless they are large.
+    pub fn make_room(&mut self, nodes: usize) {
+        self.changes.reserve(nodes);
+        let (len, wanted) = (self.bytes.len(), nodes * NODE_BYTES);
+        if self.bytes.capacity() - len < wanted {
+            self.bytes.reserve(wanted);
+            self.bytes.resize(self.bytes.capacity(), 0);
+            self.bytes.truncate(len);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> (usize, usize) {
+        (self.bytes.capacity(), self.changes.capacity())
     }
 
     pub fn zxid(&self) -> i64 {

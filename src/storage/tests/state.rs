@@ -4,6 +4,25 @@ use super::*;
 use proptest::prelude::*;
 
 #[test]
+fn a_batch_with_room_for_some_nodes_does_not_grow_for_them() {
+    let data = [7; 1000];
+    let node = NodeRecord {
+        data: Some(&data),
+        ..NodeRecord::default()
+    };
+    let mut batch = CheckpointBatch::new(1);
+    for round in 0..100 {
+        batch.make_room(64);
+        let room = batch.capacity();
+        for child in 0..64 {
+            batch.put_node(&format!("/some/where/{round}/{child}"), &node);
+        }
+        assert_eq!(batch.capacity(), room);
+    }
+    assert_eq!(batch.len(), 6400);
+}
+
+#[test]
 fn acls_sessions_and_nodes_come_back_parents_first() {
     let dir = tempfile::tempdir().unwrap();
     let (mut storage, _) = open_at(dir.path()).unwrap();
