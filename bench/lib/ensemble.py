@@ -9,7 +9,8 @@ import time
 
 from comparison import Comparison
 from rows import FERRO, JAVA
-from servers import PROJECT, Failed, Server, free_ports
+from servers import PROJECT, Failed, Server
+from ports import free_ports  # found by what `servers` says
 
 SIZE = 3
 # Who was paused must not be taken for dead by those that wake up before it.

@@ -8,9 +8,14 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 PROJECT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+# Behind this directory: both have a servers.py.
+sys.path.append(os.path.join(PROJECT, "compat-tests", "lib"))
+from ports import free_port  # noqa: E402
+
 TARGET = os.environ.get("CARGO_TARGET_DIR", os.path.join(PROJECT, "target"))
 ZK_VERSION = os.environ.get("ZK_VERSION", "3.9.5")
 JAVA, FERRO = "java", "ferrokeeper"
@@ -54,14 +59,6 @@ def refuse_memory_disk(directory):
         raise SystemExit(f"{directory} is in memory: fsync costs nothing there. Choose a real disk with --dir")
 
 
-def free_ports(count):
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in held]
-    for one in held:
-        one.close()
-    return ports
-
-
 class Server:
     def __init__(self, kind, command, directory, more_config="", port=None):
         """`port`: for a member of an ensemble, whose port the others know; otherwise a new one for each start."""
@@ -72,7 +69,7 @@ class Server:
         os.makedirs(directory)
 
     def launch(self):
-        self.port = self.fixed_port or free_ports(1)[0]
+        self.port = self.fixed_port or free_port()
         config = os.path.join(self.dir, "zoo.cfg")
         with open(config, "w") as f:
             f.write(CONFIG.format(dir=self.dir, port=self.port) + self.more_config)

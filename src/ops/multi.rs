@@ -45,11 +45,16 @@ pub(super) fn decode(body: &[u8]) -> Result<Vec<Request<'_>>, Refusal> {
     let mut reads = false;
     loop {
         let header: MultiHeader = jute::read(&mut rest)?;
-        if header.done && reads {
-            return Err(Refusal::Undecodable);
-        }
         if header.done {
-            return Ok(requests);
+            return match reads {
+                true => Err(Refusal::Undecodable),
+                false => Ok(requests),
+            };
+        }
+        // As in a multiRead, until a write follows.
+        if requests.is_empty() && read_request(header.op, &mut rest)?.is_some() {
+            reads = true;
+            continue;
         }
         let request = match header.op {
             OpCode::CREATE | OpCode::CREATE2 | OpCode::CREATE_CONTAINER => {
@@ -85,17 +90,6 @@ pub(super) fn decode(body: &[u8]) -> Result<Vec<Request<'_>>, Refusal> {
             OpCode::DELETE => Request::Delete(jute::read(&mut rest)?),
             OpCode::SET_DATA => Request::SetData(jute::read(&mut rest)?),
             OpCode::CHECK => Request::Check(jute::read(&mut rest)?),
-            // As in a multiRead, until a write follows.
-            OpCode::GET_DATA if requests.is_empty() => {
-                let _: GetDataRequest<'_> = jute::read(&mut rest)?;
-                reads = true;
-                continue;
-            }
-            OpCode::GET_CHILDREN if requests.is_empty() => {
-                let _: GetChildrenRequest<'_> = jute::read(&mut rest)?;
-                reads = true;
-                continue;
-            }
             _ => return Err(Refusal::Undecodable),
         };
         if reads {
@@ -103,6 +97,18 @@ pub(super) fn decode(body: &[u8]) -> Result<Vec<Request<'_>>, Refusal> {
         }
         requests.push(request);
     }
+}
+
+/// `None` for what does not read.
+fn read_request<'a>(
+    op: OpCode,
+    rest: &mut &'a [u8],
+) -> Result<Option<ReadRequest<'a>>, jute::Error> {
+    Ok(Some(match op {
+        OpCode::GET_DATA => ReadRequest::Data(jute::read(rest)?),
+        OpCode::GET_CHILDREN => ReadRequest::Children(jute::read(rest)?),
+        _ => return Ok(None),
+    }))
 }
 
 /// The same for multiRead.
@@ -115,13 +121,8 @@ pub(super) fn decode_reads(body: &[u8]) -> Result<Vec<ReadRequest<'_>>, ErrorCod
         if header.done {
             return Ok(requests);
         }
-        let request = match header.op {
-            OpCode::GET_DATA => ReadRequest::Data(jute::read(&mut rest).map_err(undecodable)?),
-            OpCode::GET_CHILDREN => {
-                ReadRequest::Children(jute::read(&mut rest).map_err(undecodable)?)
-            }
-            _ => return Err(ErrorCode::MARSHALLING_ERROR),
-        };
+        let request = read_request(header.op, &mut rest).map_err(undecodable)?;
+        let request = request.ok_or(ErrorCode::MARSHALLING_ERROR)?;
         let path = match &request {
             ReadRequest::Data(r) => &r.path,
             ReadRequest::Children(r) => &r.path,

@@ -55,8 +55,8 @@ pub enum StorageError {
     JavaData { dir: PathBuf, example: String },
 
     #[error(
-        "a Java ZooKeeper has written to {dir} since this server's data was made (it holds {example}). Nothing in it was \
-         changed. To go on from Java's data, remove {own} (and the directory of this name in dataLogDir) and run \
+        "{dir} holds files of a Java ZooKeeper that were not there when this server's data was made ({example}): one may \
+         have gone on from it. Nothing in it was changed. To go on from Java's data, remove {own} (and the directory of this name in dataLogDir) and run \
          `ferrokeeper import` with the same configuration file; to go on from this server's, move {dir}/version-2 away.",
         dir = dir.display(), own = own.display()
     )]

@@ -95,7 +95,7 @@ impl ForLearner {
 
 impl Waits for ForLearner {
     fn sent(&self, packets: usize, waited: Duration) {
-        // As there: what waits behind the one that is taken.
+        // As in Java: what waits behind the one that is taken.
         self.size.record(packets.saturating_sub(1) as i64);
         self.time_ms.record(waited.as_millis() as i64);
     }

@@ -170,7 +170,11 @@ impl Member {
                     // A task of its own: it outlives the attempt.
                     let runtime = member.runtime.clone();
                     runtime.spawn(async move {
-                        let events = Arc::new(Outbound(member.clone(), leader, Mutex::default()));
+                        let events = Arc::new(Outbound {
+                            member: member.clone(),
+                            leader,
+                            heard: Mutex::default(),
+                        });
                         let limits = member.settings.link_limits;
                         let received = BytesMut::new();
                         member
@@ -248,35 +252,48 @@ impl Events for Inbound {
 }
 
 /// Our connection to a leader.
-struct Outbound(Arc<Member>, ServerId, Mutex<Heard>);
+struct Outbound {
+    member: Arc<Member>,
+    leader: ServerId,
+    /// For the metrics.
+    heard: Mutex<Heard>,
+}
 
 impl Events for Outbound {
     fn up(&self, link: &Arc<Link>) {
-        self.0.up(link, Input::Connected(self.1, link.id));
+        self.member.up(link, Input::Connected(self.leader, link.id));
     }
 
     fn packets(&self, link: &Arc<Link>, packets: &mut Vec<QuorumPacket>) -> Result<(), String> {
         for packet in &*packets {
             check(packet).map_err(|wrong| {
                 let zxid = Zxid(packet.zxid);
-                format!("server {} sent {} {zxid}: {wrong}", self.1, packet.kind)
+                format!(
+                    "server {} sent {} {zxid}: {wrong}",
+                    self.leader, packet.kind
+                )
             })?;
         }
-        let upstream = self.0.upstream.read().as_ref().map(|upstream| upstream.id);
+        let upstream = self
+            .member
+            .upstream
+            .read()
+            .as_ref()
+            .map(|upstream| upstream.id);
         if upstream == Some(link.id) {
-            let metrics = &self.0.pipeline.stats.metrics;
-            self.2.lock().packets(packets, wall_ms(), metrics);
+            let metrics = &self.member.pipeline.stats.metrics;
+            self.heard.lock().packets(packets, wall_ms(), metrics);
         }
-        self.0.packets(link, packets);
+        self.member.packets(link, packets);
         Ok(())
     }
 
     fn snapshot(&self, link: &Arc<Link>, bytes: &mut BytesMut) -> Result<bool, String> {
-        self.0.snapshots.take(link.id, bytes)
+        self.member.snapshots.take(link.id, bytes)
     }
 
     fn down(&self, link: &Arc<Link>, closing: Duration) {
-        self.0.down(link, closing);
+        self.member.down(link, closing);
     }
 }
 
@@ -495,7 +512,7 @@ impl Forward for Member {
 
     fn flush(&self) {
         let link = self.upstream.read().clone();
-        // As there: what waits behind the one that is taken.
+        // As in Java: what waits behind the one that is taken.
         if let Some(link) = link
             && let Some(waiting) = link.flush().checked_sub(1)
         {
