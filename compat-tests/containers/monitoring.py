@@ -117,6 +117,10 @@ class Existing:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[name, 7000]}/metrics", timeout=TIMEOUT_S) as answer:
             return answer.read().decode()
 
+    def expositions(self):
+        """Of the leader and of a follower: each part has figures of its own, and anybody may lead."""
+        return {mode: self.exposition(name) for name, mode in self.modes().items()}
+
 
 class Prometheus:
     """Debian's, which scrapes the members each second and judges the rules, with minutes of patience made seconds."""
@@ -169,6 +173,11 @@ class Prometheus:
             return 0
         return min(value for _, value in seen) if len(seen) == len(MEMBERS) else 0
 
+    def await_scrape(self):
+        """Until every member was scraped after now: the next scrape may have begun already, the one after it has not."""
+        before = self.scrapes()
+        until(lambda: self.scrapes() >= before + 2, "every member is scraped")
+
     def fired(self):
         seen = self.query('max_over_time(ALERTS{alertstate="firing"}[10m])')
         return {labels["alertname"] for labels, _ in seen} - OF_THE_MACHINE
@@ -198,8 +207,8 @@ def watched(prometheus):
     return [re.sub(r"\s*(==|!=|>|<)[^()]*$", "", rule) for rule in rules if "unless" not in rule]
 
 
-def work(existing, name):
-    """Something of everything that clients do, through one member."""
+def begin_work(existing, name):
+    """Something of everything that clients do, through one member. Some nodes are left, one of them ephemeral."""
     zk = client(existing.host(name))
     top = f"/work-{name}"
     zk.exists(top, watch=lambda event: None)
@@ -217,22 +226,29 @@ def work(existing, name):
     transaction.delete(f"{top}/2")
     assert True in transaction.commit()
     zk.get(f"{top}/1", watch=lambda event: None)
-    zk.delete(f"{top}/1")
     zk.sync(top)
+    return zk
+
+
+def end_work(existing, name, zk):
+    """All that was left goes, with its session or by another one."""
+    zk.delete(f"/work-{name}/1")
     zk.stop()
     zk.close()
     zk = client(existing.host(name))
-    zk.delete(top, recursive=True)
+    zk.delete(f"/work-{name}", recursive=True)
     zk.stop()
     zk.close()
 
 
 def observe(existing, prometheus):
-    """Until there are figures to compare, under a little load."""
+    """Until there are figures to compare, under a little load. Scrapes see the nodes of the work, and see them gone."""
     while prometheus.scrapes() < SCRAPES:
-        for name in MEMBERS:
-            work(existing, name)
-        time.sleep(1)
+        begun = [(name, begin_work(existing, name)) for name in MEMBERS]
+        prometheus.await_scrape()
+        for name, zk in begun:
+            end_work(existing, name, zk)
+        prometheus.await_scrape()
     return prometheus.data(panels() + watched(prometheus))
 
 
@@ -277,7 +293,7 @@ def from_java_with_its_dashboard_and_alerts():
         before = zk.get("/kept")
         with Prometheus(existing, "java") as prometheus:
             java_has = observe(existing, prometheus)
-        java_expositions = {name: existing.exposition(name) for name in MEMBERS}
+        java_expositions = existing.expositions()
 
         existing.up(IMAGE)
         assert zk.retry(zk.get, "/kept") == before
@@ -287,11 +303,10 @@ def from_java_with_its_dashboard_and_alerts():
             has = observe(existing, prometheus)
             assert not prometheus.fired(), f"alerts of a healthy ensemble: {prometheus.fired()}"
             compare(java_has, has)
-            for name in MEMBERS:
-                text = existing.exposition(name)
-                lacking = names(java_expositions[name]) - names(text)
+            for mode, text in existing.expositions().items():
+                lacking = names(java_expositions[mode]) - names(text)
                 assert {one for one in lacking if not re.match("jvm_(info|buffer_pool)", one)} == set(), lacking
-                theirs = complaints(java_expositions[name])
+                theirs = complaints(java_expositions[mode])
                 assert {one for one in complaints(text) - theirs if one.startswith("ferrokeeper")} == set()
             alarms(existing, prometheus)
         zk.stop()
