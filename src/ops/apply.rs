@@ -101,6 +101,23 @@ pub fn apply<'a>(
     Ok((header, applied))
 }
 
+/// The path of a transaction on one node; of others, and where in doubt, "".
+pub fn path_of(txn: &[u8]) -> &str {
+    leading_path(txn.get(TxnHeader::LEN..).unwrap_or_default())
+}
+
+/// The string at the front of a record, if it is a path.
+pub fn leading_path(record: &[u8]) -> &str {
+    let path = || {
+        let (length, rest) = record.split_first_chunk::<4>()?;
+        let path = rest.get(..u32::from_be_bytes(*length) as usize)?;
+        std::str::from_utf8(path)
+            .ok()
+            .filter(|path| path.starts_with('/'))
+    };
+    path().unwrap_or_default()
+}
+
 /// Takes the record off the front of `body`: a digest may stand behind it.
 pub(super) fn apply_one<'a>(
     cx: &mut Apply<'_, impl Observer>,

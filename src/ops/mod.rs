@@ -30,7 +30,10 @@ mod validate;
 pub mod watches;
 mod write;
 
-pub use apply::{Applied, Change, Observer, Unwatched, apply, recount_quotas, retally_quotas};
+pub use apply::{
+    Applied, Change, Observer, Unwatched, apply, leading_path, path_of, recount_quotas,
+    retally_quotas,
+};
 pub use early::refusal as early_refusal;
 pub use global::needs_global_session;
 pub use read::{ReadContext, WatchTable, read};

@@ -9,7 +9,7 @@ use super::Pipeline;
 use super::audit;
 use super::client::{Client, State, Waiting, put_reply, reply_xid};
 use super::outbox::deliver;
-use super::prep::Group;
+use super::prep::{Group, Queued};
 use super::watchers::Firing;
 use crate::ids::{SessionId, Zxid};
 use crate::ops::{self, Applied, WatchTable};
@@ -34,8 +34,15 @@ impl Pipeline {
             let mut firing = Firing::new(&mut watchers, &self.rules, metrics, &mut touched);
             // Nobody comes to wait while the tree is locked.
             let someone_catches_up = self.someone_catches_up();
-            for txn in chunk {
-                let bytes = &group.bytes[txn.start..txn.end];
+            let bytes_of = |txn: &Queued| &group.bytes[txn.start..txn.end];
+            let mut fetched = 0;
+            for at in 0..chunk.len() {
+                if at == fetched && tree.is_large() {
+                    fetched +=
+                        tree.fetch(chunk[at..].iter().map(|txn| ops::path_of(bytes_of(txn))));
+                }
+                let txn = &mut chunk[at];
+                let bytes = bytes_of(txn);
                 if self.settings.audit {
                     audit_end_of_session(bytes, &tree, &mut firing);
                 }

@@ -12,6 +12,7 @@ use super::client::{Client, Phase, State};
 use super::prep::{BroughtBy, Prep};
 use super::turn::Turn;
 use crate::ids::ConnId;
+use crate::ops;
 use crate::tree::Tree;
 
 /// What came of the bytes that a connection handed over.
@@ -125,7 +126,7 @@ impl Pipeline {
         kicked: &mut Option<ConnId>,
     ) -> Received {
         let mut rest = input;
-        let mut frames = 0;
+        let (mut frames, mut fetched) = (0, 0);
         let mut touched = false;
         let mut stalled = false;
         let is_watched = self.hot_paths.is_watched();
@@ -158,6 +159,9 @@ impl Pipeline {
                     }
                 }
             }
+            if frames == fetched && batch.tree.is_large() {
+                fetched += batch.tree.fetch(paths_of(rest, bytes_max));
+            }
             rest = after;
             frames += 1;
             if state.phase == Phase::New {
@@ -185,8 +189,11 @@ impl Pipeline {
                 .metrics
                 .bytes_received_count
                 .add((input.len() - rest.len()) as u64);
-            self.stats.received(frames);
-            client.stats.received.fetch_add(frames, Ordering::Relaxed);
+            self.stats.received(frames as u64);
+            client
+                .stats
+                .received
+                .fetch_add(frames as u64, Ordering::Relaxed);
         }
         if !state.takes_requests() {
             // Nothing that comes is looked at any more.
@@ -216,4 +223,16 @@ impl Pipeline {
         tracing::warn!(remote = %client.remote, "closing a connection: too many bytes of large requests are under way");
         state.close_in_turn();
     }
+}
+
+/// For each complete frame at the front, the path that its request begins with, or "".
+fn paths_of(mut input: &[u8], bytes_max: usize) -> impl Iterator<Item = &str> {
+    const HEADER_BYTES: usize = 8;
+    std::iter::from_fn(move || {
+        let (frame, rest) = jute::frame::split(input, bytes_max).ok()??;
+        input = rest;
+        Some(ops::leading_path(
+            frame.get(HEADER_BYTES..).unwrap_or_default(),
+        ))
+    })
 }

@@ -23,6 +23,7 @@ pub struct TxnHeader {
 impl TxnHeader {
     /// Behind the session, the cxid and the zxid.
     const TIME_AT: usize = 20;
+    pub const LEN: usize = 32;
 
     /// The time alone, of a transaction's bytes.
     pub fn time_of(txn: &[u8]) -> Option<i64> {

@@ -100,7 +100,11 @@ impl Tree {
         }
         let mut path = String::new();
         let end = image.nodes.len().min(image.taken.saturating_add(count));
-        for &id in &image.nodes[image.taken..end] {
+        let next = &image.nodes[image.taken..end];
+        if self.is_large() {
+            self.fetch_nodes(next);
+        }
+        for &id in next {
             let node = self.slab.get(id);
             if node.is_live() && node.has_changed(image.turn) {
                 self.path_into(id, &mut path);

@@ -10,6 +10,7 @@ pub mod acl;
 pub mod changes;
 pub mod cursor;
 pub mod digest;
+mod fetch;
 mod index;
 mod node;
 pub mod path;

@@ -221,6 +221,33 @@ impl Node {
         self.digest
     }
 
+    /// Reads from each of the cache lines that the node is in.
+    pub(super) fn touch(&self) -> i64 {
+        let bytes = self.name_len ^ u32::from(self.flags.0.load(Ordering::Relaxed));
+        let links = self.parent.0 ^ self.buf.len() as u32;
+        self.czxid ^ self.owner ^ self.mtime ^ i64::from(bytes ^ links ^ self.dir.is_some() as u32)
+    }
+
+    /// The same of name and data, of their beginning if they are long.
+    pub(super) fn touch_bytes(&self) -> u8 {
+        const LINE: usize = 64;
+        const LINES: usize = 3;
+        let end = self
+            .buf
+            .last()
+            .into_iter()
+            .take_while(|_| self.buf.len() <= LINE * LINES);
+        let lines = self.buf.iter().step_by(LINE).take(LINES);
+        lines.chain(end).fold(0, |sum, byte| sum ^ byte)
+    }
+
+    pub(super) fn parent_or_root(&self) -> NodeId {
+        match self.parent {
+            NodeId::NONE => NodeId::ROOT,
+            parent => parent,
+        }
+    }
+
     pub(super) fn counts(&self) -> bool {
         self.flags.has(COUNTS)
     }
