@@ -16,7 +16,7 @@ use crate::ids::{SessionId, Zxid};
 #[derive(Default)]
 pub(super) struct Changes {
     /// A slot may be listed twice, for a node that went and one that came.
-    nodes: Vec<NodeId>,
+    nodes: NodeList,
     /// Only nodes that a checkpoint knows.
     pub removed: Vec<Box<str>>,
     pub sessions: Set<SessionId>,
@@ -35,6 +35,36 @@ struct Saved {
     rest: StoredNode<'static>,
 }
 
+/// Ids in blocks. The list grows while the tree is locked, and memory that large is slow to come by: nothing is moved
+/// to make room.
+#[derive(Default)]
+struct NodeList {
+    blocks: Vec<Vec<NodeId>>,
+}
+
+const BLOCK_NODES: usize = 1 << 14;
+
+impl NodeList {
+    fn push(&mut self, id: NodeId) {
+        match self.blocks.last_mut() {
+            Some(block) if block.len() < BLOCK_NODES => block.push(id),
+            _ => self.blocks.push(vec![id]),
+        }
+    }
+
+    fn len(&self) -> usize {
+        let last = self.blocks.last().map_or(0, Vec::len);
+        self.blocks.len().saturating_sub(1) * BLOCK_NODES + last
+    }
+
+    /// At most `count` ids that follow one another from that place on; none at the end.
+    fn piece(&self, from: usize, count: usize) -> &[NodeId] {
+        let rest = self.blocks.get(from / BLOCK_NODES);
+        let rest = rest.map_or(&[][..], |block| &block[from % BLOCK_NODES..]);
+        &rest[..rest.len().min(count)]
+    }
+}
+
 /// Everything that changed up to one zxid. Removals have to be written first, so that a path that was used
 /// again keeps what it holds.
 pub struct Image {
@@ -42,7 +72,7 @@ pub struct Image {
     pub removed: Vec<Box<str>>,
     pub acls: Vec<(u32, Option<AclList>)>,
     pub sessions: Vec<(SessionId, Option<i32>)>,
-    nodes: Vec<NodeId>,
+    nodes: NodeList,
     taken: usize,
     turn: usize,
 }
@@ -100,19 +130,21 @@ impl Tree {
         }
         let mut path = String::new();
         let end = image.nodes.len().min(image.taken.saturating_add(count));
-        let next = &image.nodes[image.taken..end];
-        if self.is_large() {
-            self.fetch_nodes(next);
-        }
-        for &id in next {
-            let node = self.slab.get(id);
-            if node.is_live() && node.has_changed(image.turn) {
-                self.path_into(id, &mut path);
-                visit(&path, &StoredNode::of(node));
-                node.set_taken(image.turn);
+        while image.taken < end {
+            let next = image.nodes.piece(image.taken, end - image.taken);
+            if self.is_large() {
+                self.fetch_nodes(next);
             }
+            for &id in next {
+                let node = self.slab.get(id);
+                if node.is_live() && node.has_changed(image.turn) {
+                    self.path_into(id, &mut path);
+                    visit(&path, &StoredNode::of(node));
+                    node.set_taken(image.turn);
+                }
+            }
+            image.taken += next.len();
         }
-        image.taken = end;
         let more = end < image.nodes.len();
         self.changes.under_way.store(more, Ordering::Release);
         more
@@ -151,7 +183,7 @@ impl Tree {
     /// The store has the tree as it is.
     pub(super) fn forget_changes(&mut self) {
         let changes = std::mem::take(&mut self.changes);
-        for id in changes.nodes {
+        for id in changes.nodes.blocks.into_iter().flatten() {
             self.slab.get(id).set_clean();
         }
     }
@@ -244,6 +276,22 @@ mod tests {
         image.take(&tree, usize::MAX);
         let paths: Vec<_> = image.nodes.iter().map(|(path, _)| &**path).collect();
         assert_eq!(paths, ["/"]);
+    }
+
+    #[test]
+    fn a_list_of_several_blocks_is_given_piece_by_piece() {
+        let mut list = NodeList::default();
+        let count = 2 * BLOCK_NODES + 10;
+        for id in 0..count as u32 {
+            assert_eq!(list.len(), id as usize);
+            list.push(NodeId(id));
+        }
+        let mut seen = Vec::new();
+        while let piece @ [_, ..] = list.piece(seen.len(), BLOCK_NODES - 1) {
+            seen.extend_from_slice(piece);
+        }
+        assert_eq!(seen, (0..count as u32).map(NodeId).collect::<Vec<_>>());
+        assert!(NodeList::default().piece(0, 1).is_empty());
     }
 
     #[test]
