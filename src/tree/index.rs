@@ -88,7 +88,7 @@ impl Entry {
     const EMPTY: Entry = Entry::new(u32::MAX, NodeId::NONE);
 
     const fn new(tag: u32, id: NodeId) -> Entry {
-        Entry((tag as u64) << 32 | id.0 as u64)
+        Entry(((tag as u64) << 32) | id.0 as u64)
     }
 
     fn tag(self) -> u32 {
@@ -116,7 +116,7 @@ const LENGTH_MIN: usize = 4;
 
 impl Table {
     fn home(&self, tag: u32) -> usize {
-        (u64::from(tag) * self.entries.len() as u64 >> 32) as usize
+        ((u64::from(tag) * self.entries.len() as u64) >> 32) as usize
     }
 
     fn behind(&self, at: usize) -> usize {
