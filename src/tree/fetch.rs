@@ -17,7 +17,7 @@ impl Tree {
         self.node_count() > CACHED_NODES
     }
 
-    /// Looks at what finding the nodes of the first of these paths will look at; gives how many it was.
+    /// Looks at what finding the nodes of the first of these paths will look at. Returns how many paths that were.
     pub fn fetch<'p>(&self, paths: impl Iterator<Item = &'p str>) -> usize {
         let mut hashes = [PathHash::default(); AT_ONCE];
         let mut count = 0;
