@@ -206,13 +206,8 @@ fn path_of(frame: &[u8]) -> Option<(&str, bool)> {
             Route::Identity | Route::Refused => return None,
         },
     };
-    let length = i32::from_be_bytes(*body.first_chunk::<4>()?);
-    let length = usize::try_from(length).ok()?;
-    if length > PATH_BYTES_MAX {
-        return None;
-    }
-    let path = std::str::from_utf8(body.get(4..4 + length)?).ok()?;
-    path.starts_with('/').then_some((path, is_write))
+    let path = ops::leading_path(body);
+    (!path.is_empty() && path.len() <= PATH_BYTES_MAX).then_some((path, is_write))
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ pub struct TxnHeader {
 impl TxnHeader {
     /// Behind the session, the cxid and the zxid.
     const TIME_AT: usize = 20;
+    /// The bytes of a header; the record follows.
     pub const LEN: usize = 32;
 
     /// The time alone, of a transaction's bytes.

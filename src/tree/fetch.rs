@@ -25,11 +25,16 @@ impl Tree {
             *place = self.index.hash(path);
             count += 1;
         }
-        for hash in &hashes[..count] {
+        let hashes = &hashes[..count];
+        if count < 2 {
+            // Nobody to wait together with.
+            return count;
+        }
+        for hash in hashes {
             black_box(self.index.touch(*hash));
         }
         let mut found = [NodeId::ROOT; AT_ONCE];
-        for (place, hash) in found.iter_mut().zip(&hashes[..count]) {
+        for (place, hash) in found.iter_mut().zip(hashes) {
             *place = self.index.propose(*hash).unwrap_or(NodeId::ROOT);
         }
         self.fetch_nodes(&found[..count]);

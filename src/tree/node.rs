@@ -232,11 +232,8 @@ impl Node {
     pub(super) fn touch_bytes(&self) -> u8 {
         const LINE: usize = 64;
         const LINES: usize = 3;
-        let end = self
-            .buf
-            .last()
-            .into_iter()
-            .take_while(|_| self.buf.len() <= LINE * LINES);
+        let is_short = self.buf.len() <= LINE * LINES;
+        let end = self.buf.last().filter(|_| is_short);
         let lines = self.buf.iter().step_by(LINE).take(LINES);
         lines.chain(end).fold(0, |sum, byte| sum ^ byte)
     }
