@@ -37,11 +37,14 @@ pub(super) enum ReadRequest<'a> {
     Children(GetChildrenRequest<'a>),
 }
 
+/// What an operation takes, about.
+const PART_BYTES: usize = 128;
+
 /// Reads the operations up to the end mark. Anything that upstream's reader stumbles over refuses the whole; what it
 /// stumbles over first says how.
 pub(super) fn decode(body: &[u8]) -> Result<Vec<Request<'_>>, Refusal> {
     let mut rest = body;
-    let mut requests = Vec::new();
+    let mut requests = Vec::with_capacity(body.len() / PART_BYTES);
     let mut reads = false;
     loop {
         let header: MultiHeader = jute::read(&mut rest)?;

@@ -17,16 +17,22 @@ pub fn is_valid(path: &str) -> bool {
     if !path.starts_with('/') || path.ends_with('/') {
         return false;
     }
-    if path.bytes().all(|b| (0x20..0x7f).contains(&b))
-        && !path.contains("//")
-        && !path.contains("/.")
-    {
+    if is_plain(path) {
         return true;
     }
     path[1..]
         .split('/')
         .all(|part| !matches!(part, "" | "." | ".."))
         && path.chars().all(is_allowed)
+}
+
+/// What nearly every path is: nothing but ASCII, and no part that is empty or begins with a dot.
+fn is_plain(path: &str) -> bool {
+    let mut before = 0;
+    path.bytes().all(|byte| {
+        let begins_part = std::mem::replace(&mut before, byte) == b'/';
+        (0x20..0x7f).contains(&byte) && !(begins_part && matches!(byte, b'/' | b'.'))
+    })
 }
 
 /// Characters above U+FFFF are pairs of surrogates to Java, which it refuses; so they are refused here.
@@ -41,7 +47,8 @@ pub fn has_parent(path: &str) -> bool {
 
 /// Parent (without a final slash: the root's is "") and name. `None` where there is no slash.
 pub fn split(path: &str) -> Option<(&str, &str)> {
-    path.rfind('/').map(|at| (&path[..at], &path[at + 1..]))
+    let at = path.bytes().rposition(|byte| byte == b'/')?;
+    Some((&path[..at], &path[at + 1..]))
 }
 
 /// What a client calls the parent: the root is "/", not "".
