@@ -23,9 +23,9 @@ use crate::tree::Tree;
 use crate::tree::acl::{self, AclList};
 use crate::tree::stored::StoredNode;
 
-/// Log behind the last checkpoint that makes one due, for a small tree. A big one takes long to read back anyway:
-/// half the bytes that it holds.
-const LOG_BYTES: (u64, u64) = (64 << 20, 512 << 20);
+/// Log behind the last checkpoint that makes one due: as many bytes as the tree holds, since a big one takes long to
+/// read back anyway, but not fewer or more than these.
+const LOG_BYTES: (u64, u64) = (64 << 20, 1 << 30);
 /// Age at which a checkpoint is due: of a server that came to rest, and of any.
 const AGE_AT_REST: Duration = Duration::from_secs(10);
 const AGE_MAX: Duration = Duration::from_secs(60);
@@ -37,8 +37,11 @@ const TIDY: Duration = Duration::from_secs(5);
 const LOG_WAIT_MAX: Duration = Duration::from_secs(60);
 /// Nodes that are taken under one hold of the tree's lock.
 const NODES_AT_ONCE: usize = 64;
-/// What is sorted and written together; memory for as long as a checkpoint takes.
-const TABLE_BYTES: usize = 8 << 20;
+/// What is sorted and written together: memory, until the server is at rest. Each table is merged with the others
+/// later on, so the more a checkpoint will write, the larger they are.
+const TABLE_BYTES: (u64, u64) = (8 << 20, 32 << 20);
+/// Of all bytes of the tree.
+const TABLE_PART: u64 = 16;
 
 /// A checkpoint works so long and rests as long, unless it takes too long altogether.
 const WORK_AT_ONCE: Duration = Duration::from_millis(1);
@@ -132,16 +135,18 @@ impl Pipeline {
         step_back();
         let mut due = Due::new(log);
         let mut tidied = Instant::now();
+        let mut batch = CheckpointBatch::new(0);
         loop {
             let wait = pending.0.recv_timeout(LOOK);
             if wait != Err(RecvTimeoutError::Timeout) {
-                return self.checkpoint(state, log, Pace::Quick);
+                return self.checkpoint(state, log, &mut batch, Pace::Quick);
             }
             let mut purge = false;
             due.look(log);
             if self.is_due(&due, state) {
-                self.checkpoint(state, log, Pace::beside())?;
+                self.checkpoint(state, log, &mut batch, Pace::beside())?;
                 if due.is_at_rest() {
+                    batch = CheckpointBatch::new(0);
                     give_back();
                 }
                 due = Due::new(log);
@@ -165,7 +170,7 @@ impl Pipeline {
             (tree.applied_zxid(), tree.change_count(), tree.data_bytes())
         };
         let is_new = last.0 > state.durable_zxid() || changes > 0;
-        let log_bytes = (data_bytes / 2).clamp(LOG_BYTES.0, LOG_BYTES.1);
+        let log_bytes = data_bytes.clamp(LOG_BYTES.0, LOG_BYTES.1);
         let asked = self.checkpoints.asked.swap(false, Ordering::AcqRel);
         if asked {
             return true;
@@ -177,21 +182,25 @@ impl Pipeline {
         &self,
         state: &State,
         log: &LogHandle,
+        batch: &mut CheckpointBatch,
         mut pace: Pace,
     ) -> Result<(), StorageError> {
         let began = Instant::now();
-        let (mut image, installs) = {
+        let (mut image, installs, data_bytes) = {
             let mut tree = self.tree.write();
             (
                 tree.begin_image(),
                 self.checkpoints.installs.load(Ordering::Relaxed),
+                tree.data_bytes(),
             )
         };
         let zxid = image.zxid.0;
         await_log(log, zxid);
+        batch.renew(zxid);
         let mut writer = Writer {
             checkpoint: state.begin(zxid, installs)?,
-            batch: CheckpointBatch::new(zxid),
+            batch,
+            table_bytes: table_bytes(data_bytes),
         };
         for path in std::mem::take(&mut image.removed) {
             writer.batch.delete_node(&path);
@@ -211,7 +220,7 @@ impl Pipeline {
         }
         loop {
             let began = Instant::now();
-            writer.batch.make_room(NODES_AT_ONCE);
+            writer.make_room();
             let more = {
                 let tree = self.tree.read();
                 if self.checkpoints.installs.load(Ordering::Relaxed) != installs {
@@ -311,20 +320,29 @@ impl Pace {
 
 struct Writer<'a> {
     checkpoint: Checkpoint<'a>,
-    batch: CheckpointBatch,
+    batch: &'a mut CheckpointBatch,
+    table_bytes: usize,
+}
+
+fn table_bytes(tree_bytes: u64) -> usize {
+    (tree_bytes / TABLE_PART).clamp(TABLE_BYTES.0, TABLE_BYTES.1) as usize
 }
 
 impl Writer<'_> {
+    fn make_room(&mut self) {
+        self.batch.make_room(NODES_AT_ONCE, self.table_bytes);
+    }
+
     fn write_if_full(&mut self) -> Result<(), StorageError> {
-        if self.batch.size_bytes() >= TABLE_BYTES {
-            self.checkpoint.put(&mut self.batch)?;
+        if self.batch.size_bytes() >= self.table_bytes {
+            self.checkpoint.put(self.batch)?;
         }
         Ok(())
     }
 
     fn finish(mut self) -> Result<(), StorageError> {
         if !self.batch.is_empty() {
-            self.checkpoint.put(&mut self.batch)?;
+            self.checkpoint.put(self.batch)?;
         }
         self.checkpoint.finish().map(drop)
     }
@@ -332,6 +350,7 @@ impl Writer<'_> {
 
 /// Writes all of a tree into new stores.
 pub fn write_whole(tree: &Tree, install: &mut Install) -> Result<(), StorageError> {
+    let table_bytes = table_bytes(tree.data_bytes());
     let mut batch = CheckpointBatch::new(install.zxid());
     for (id, list) in tree.acl_lists() {
         batch.put_acl(id, &acl_bytes(list));
@@ -341,7 +360,7 @@ pub fn write_whole(tree: &Tree, install: &mut Install) -> Result<(), StorageErro
     }
     for (id, node) in tree.all() {
         batch.put_node(&tree.path_of(id), &record(&StoredNode::of(node)));
-        if batch.size_bytes() >= TABLE_BYTES {
+        if batch.size_bytes() >= table_bytes {
             let full = std::mem::replace(&mut batch, CheckpointBatch::new(install.zxid()));
             install.write(full)?;
         }
@@ -479,9 +498,10 @@ mod tests {
                 while pipeline.tree().node_count() < 100 {
                     std::thread::yield_now();
                 }
+                let mut batch = CheckpointBatch::new(0);
                 for _ in 0..5 {
                     pipeline
-                        .checkpoint(&state, &handle, Pace::beside())
+                        .checkpoint(&state, &handle, &mut batch, Pace::beside())
                         .unwrap();
                 }
                 checkpointed.store(true, Ordering::Release);

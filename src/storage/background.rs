@@ -16,8 +16,9 @@ pub(super) fn make_room() {
     }
 }
 
-/// Lets requests go before this thread and before merges. For the thread that writes checkpoints, when the
-/// stores are open.
+/// Lets requests go before this thread, before merges, and before what writes the log's tables: left to itself that
+/// takes a processor for several milliseconds from the thread whose fsync everybody waits for. For the thread that
+/// writes checkpoints, when the stores are open.
 pub fn step_back() {
     set_nice(0);
     let Ok(threads) = std::fs::read_dir("/proc/self/task") else {
@@ -26,7 +27,7 @@ pub fn step_back() {
     for thread in threads.flatten() {
         let name = std::fs::read_to_string(thread.path().join("comm")).unwrap_or_default();
         let id = thread.file_name().to_str().and_then(|id| id.parse().ok());
-        if let (Some(id), "rocksdb:low") = (id, name.trim_end()) {
+        if let (Some(id), "rocksdb:low" | "rocksdb:high") = (id, name.trim_end()) {
             set_nice(id);
         }
     }

@@ -14,10 +14,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::batch::CheckpointBatch;
 use super::error::{ADVICE_DAMAGED, StorageError};
 use super::layout::Locks;
 use super::log::Log;
-use super::state::{CheckpointBatch, Pace, State};
+use super::state::{Pace, State};
 use super::{StorageConfig, mark, small};
 
 const GENERATION: &str = "generation";

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 mod background;
+mod batch;
 mod epochs;
 mod error;
 mod figures;
@@ -57,6 +58,7 @@ mod tests;
 pub mod view;
 
 pub use background::step_back;
+pub use batch::CheckpointBatch;
 pub use epochs::Epochs;
 pub use error::{DirectoryKind, StorageError};
 pub use figures::Figures;
@@ -67,7 +69,7 @@ pub use memory::give_back;
 pub use record::NodeRecord;
 pub use room::Room;
 use state::Pace;
-pub use state::{Checkpoint, CheckpointBatch, State};
+pub use state::{Checkpoint, State};
 
 /// Where and how to store.
 #[derive(Clone, Debug)]

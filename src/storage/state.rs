@@ -21,18 +21,13 @@ use rocksdb::{
     UniversalCompactOptions, properties,
 };
 
+use super::batch::{ACL, CheckpointBatch, MARKER, NODE, SESSION};
 use super::error::{ADVICE_DAMAGED, StorageError};
 use super::figures::Figures;
 use super::layout::Locks;
 use super::log::LogHandle;
 use super::record::NodeRecord;
 use super::{Restore, memory, room};
-
-/// Order matters: a restart reads ACLs, then sessions, then nodes.
-const MARKER: &[u8] = &[0];
-const ACL: u8 = 1;
-const SESSION: u8 = 2;
-const NODE: u8 = 3;
 
 /// Compactions beside a log that wants its syncs quick.
 const BYTES_PER_SECOND: i64 = 40 << 20;
@@ -169,7 +164,7 @@ impl State {
 
     /// A checkpoint of a single batch. Returns whether it was written.
     pub fn write(&self, mut batch: CheckpointBatch) -> Result<bool, StorageError> {
-        let mut checkpoint = self.begin(batch.zxid, batch.installs)?;
+        let mut checkpoint = self.begin(batch.zxid(), batch.installs())?;
         checkpoint.put(&mut batch)?;
         checkpoint.finish()
     }
@@ -353,12 +348,12 @@ impl Checkpoint<'_> {
     pub fn put(&mut self, batch: &mut CheckpointBatch) -> Result<(), StorageError> {
         let state = self.state;
         state.check_poison()?;
-        assert_eq!(batch.zxid, self.zxid, "a batch of another checkpoint");
+        assert_eq!(batch.zxid(), self.zxid, "a batch of another checkpoint");
         let store = state.store.read();
         if store.installs == self.installs {
             batch.sort();
             let table = store.tables_dir.join(format!("{}", self.tables.len()));
-            let written = batch.write(&store.options, &table);
+            let written = write_table(batch, &store.options, &table);
             state.guard(
                 written.map_err(|e| failed("writing a table of the state", &store.dir, &e)),
             )?;
@@ -405,147 +400,21 @@ impl Drop for Checkpoint<'_> {
     }
 }
 
-/// What most nodes take at most, with their path.
-const NODE_BYTES: usize = 2 << 10;
-
-/// A part of what changed up to one zxid.
-pub struct CheckpointBatch {
-    zxid: i64,
-    installs: u64,
-    /// Keys and values, one after the other.
-    bytes: Vec<u8>,
-    changes: Vec<Change>,
-}
-
-struct Change {
-    start: usize,
-    key_end: usize,
-    /// `None` for a removal.
-    end: Option<usize>,
-}
-
-impl CheckpointBatch {
-    /// A part of the checkpoint that brings the state to `zxid`.
-    pub fn new(zxid: i64) -> Self {
-        Self {
-            zxid,
-            installs: 0,
-            bytes: Vec::new(),
-            changes: Vec::new(),
+fn write_table(
+    batch: &CheckpointBatch,
+    options: &Options,
+    table: &Path,
+) -> Result<(), rocksdb::Error> {
+    let mut writer = SstFileWriter::create(options);
+    writer.open(table)?;
+    writer.put(MARKER, batch.zxid().to_be_bytes())?;
+    for (key, value) in batch.changes() {
+        match value {
+            Some(value) => writer.put(key, value)?,
+            None => writer.delete(key)?,
         }
     }
-
-    /// The same for a tree behind which `installs` others were replaced since the start.
-    #[must_use]
-    pub fn behind(mut self, installs: u64) -> Self {
-        self.installs = installs;
-        self
-    }
-
-    /// So many nodes will follow, and nobody waits yet: what it grows by is copied and comes from the system now, not while
-    /// a lock is held for the nodes. Enough unless they are large.
-    pub fn make_room(&mut self, nodes: usize) {
-        self.changes.reserve(nodes);
-        let (len, wanted) = (self.bytes.len(), nodes * NODE_BYTES);
-        if self.bytes.capacity() - len < wanted {
-            self.bytes.reserve(wanted);
-            self.bytes.resize(self.bytes.capacity(), 0);
-            self.bytes.truncate(len);
-        }
-    }
-
-    #[cfg(test)]
-    pub(super) fn capacity(&self) -> (usize, usize) {
-        (self.bytes.capacity(), self.changes.capacity())
-    }
-
-    pub fn zxid(&self) -> i64 {
-        self.zxid
-    }
-
-    pub fn len(&self) -> usize {
-        self.changes.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    pub fn size_bytes(&self) -> usize {
-        self.bytes.len()
-    }
-
-    pub fn put_node(&mut self, path: &str, node: &NodeRecord<'_>) {
-        self.put(NODE, path.as_bytes(), |value| node.encode(value));
-    }
-
-    pub fn delete_node(&mut self, path: &str) {
-        self.delete(NODE, path.as_bytes());
-    }
-
-    pub fn put_session(&mut self, id: i64, timeout_ms: i32) {
-        let value = timeout_ms.to_be_bytes();
-        self.put(SESSION, &id.to_be_bytes(), |v| v.extend_from_slice(&value));
-    }
-
-    pub fn delete_session(&mut self, id: i64) {
-        self.delete(SESSION, &id.to_be_bytes());
-    }
-
-    pub fn put_acl(&mut self, id: u32, bytes: &[u8]) {
-        self.put(ACL, &id.to_be_bytes(), |v| v.extend_from_slice(bytes));
-    }
-
-    pub fn delete_acl(&mut self, id: u32) {
-        self.delete(ACL, &id.to_be_bytes());
-    }
-
-    fn put(&mut self, kind: u8, key: &[u8], encode: impl FnOnce(&mut Vec<u8>)) {
-        self.delete(kind, key);
-        encode(&mut self.bytes);
-        if let Some(change) = self.changes.last_mut() {
-            change.end = Some(self.bytes.len());
-        }
-    }
-
-    fn delete(&mut self, kind: u8, key: &[u8]) {
-        let start = self.bytes.len();
-        self.bytes.push(kind);
-        self.bytes.extend_from_slice(key);
-        self.changes.push(Change {
-            start,
-            key_end: self.bytes.len(),
-            end: None,
-        });
-    }
-
-    fn clear(&mut self) {
-        self.bytes.clear();
-        self.changes.clear();
-    }
-
-    /// In the order of keys, the last change of each.
-    fn sort(&mut self) {
-        let key = |change: &Change| &self.bytes[change.start..change.key_end];
-        // The later first, because of two it is the second that goes.
-        let order = |a: &Change, b: &Change| key(a).cmp(key(b)).then(b.start.cmp(&a.start));
-        self.changes.sort_unstable_by(order);
-        self.changes.dedup_by(|b, a| key(a) == key(b));
-    }
-
-    fn write(&self, options: &Options, table: &Path) -> Result<(), rocksdb::Error> {
-        let mut writer = SstFileWriter::create(options);
-        writer.open(table)?;
-        writer.put(MARKER, self.zxid.to_be_bytes())?;
-        for change in &self.changes {
-            let key = &self.bytes[change.start..change.key_end];
-            match change.end {
-                Some(end) => writer.put(key, &self.bytes[change.key_end..end])?,
-                None => writer.delete(key)?,
-            }
-        }
-        writer.finish()
-    }
+    writer.finish()
 }
 
 fn damaged(place: &Path, why: String) -> StorageError {

@@ -12,7 +12,7 @@ fn a_batch_with_room_for_some_nodes_does_not_grow_for_them() {
     };
     let mut batch = CheckpointBatch::new(1);
     for round in 0..100 {
-        batch.make_room(64);
+        batch.make_room(64, 1 << 20);
         let room = batch.capacity();
         for child in 0..64 {
             batch.put_node(&format!("/some/where/{round}/{child}"), &node);
