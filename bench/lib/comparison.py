@@ -1,9 +1,10 @@
 """Measures row after row, one server after the other, round after round. Knows no single row, nor what its servers are."""
 
+import os
 import subprocess
 
 from rows import FERRO, JAVA
-from servers import Failed, Load
+from servers import Bare, Failed, Load
 
 
 class Comparison:
@@ -32,6 +33,7 @@ class Comparison:
                 total += self.estimate_special(row)
                 continue
             total += o.rounds * (len(self.kinds) * (o.warmup + o.seconds + 1) + (o.seconds + 2 if row.floor else 0))
+            total += o.warmup + o.seconds + 1 if row.bare else 0
             total += o.java_warmup + 1 if JAVA in self.kinds else 0
         return total
 
@@ -87,6 +89,14 @@ class Comparison:
             if row.floor:
                 args = ["floor", "--dir", o.dir, "--warmup", "1", "--seconds", str(o.seconds)]
                 self.note(row, "floor", self.load.run(None, args))
+        if row.bare:
+            server = Bare(self.commands["zkload"], os.path.join(o.dir, "bare"))
+            try:
+                server.start()
+                args = row.args + ["--warmup", str(o.warmup), "--seconds", str(o.seconds)]
+                self.note(row, "bare", self.load.run(server, args))
+            finally:
+                server.remove()
 
     def run(self, row):
         print(f"{row.title}", flush=True)

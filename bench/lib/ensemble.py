@@ -62,10 +62,15 @@ class Ensemble:
         return found
 
     def wipe(self, server):
-        """A member that comes back has nothing but its number."""
+        """A member that comes back has nothing but its number. What it had goes later: freeing its blocks keeps the disk
+        busy, which here is that of the others as well."""
         server.stop()
-        shutil.rmtree(os.path.join(server.dir, "data"))
+        os.rename(os.path.join(server.dir, "data"), os.path.join(server.dir, "wiped"))
         self.number(server)
+
+    def sweep(self):
+        for server in self.servers:
+            shutil.rmtree(os.path.join(server.dir, "wiped"), ignore_errors=True)
 
     # As a single server has it.
 
@@ -175,6 +180,7 @@ class EnsembleComparison(Comparison):
                 try:
                     ensemble = self.filled_ensemble(kind)
                     self.note(row, kind, measure(ensemble))
+                    ensemble.sweep()
                     ensemble.wait_serving()
                     ensemble.pause()
                 except (Failed, OSError, subprocess.SubprocessError) as why:

@@ -32,16 +32,30 @@ def ratio_text(ferro, java):
     return f"{ferro / java:.1f}" if ferro >= java else f"1/{java / ferro:.1f}"
 
 
+def halting(machine):
+    """What a wake-up costs in a virtual machine depends on it."""
+    waits = machine.get("halt_poll_us")
+    if waits is None:
+        return ""
+    return f"Idle processors wait {waits} us for work before they halt. " if waits else "Idle processors halt at once. "
+
+
+def rounds(run):
+    """How often it was measured, as the beginning of a sentence."""
+    if run.get("rounds") == 1:
+        return "Each figure is from one round"
+    return f"Each figure is the median of {run.get('rounds', '')} alternating rounds"
+
+
 def table(suite, results):
     machine, run = results.get("machine", {}), results.get("run", {})
     lines = [
         f"# Java ZooKeeper {machine.get('zookeeper', '')} and Ferrokeeper, {suite.title}",
         "",
         f"{machine.get('cpu', '')}, {machine.get('memory', '')}, Linux {machine.get('kernel', '')}; "
-        f"{machine.get('java', '')}, heap {machine.get('heap', '4g')}. {run.get('date', '')}.",
+        f"{machine.get('java', '')}, heap {machine.get('heap', '4g')}. {halting(machine)}{run.get('date', '')}.",
         "",
-        f"{suite.setting} Each figure is the median of {run.get('rounds', '')} alternating rounds of "
-        f"{run.get('seconds', '')} s after warm-up.",
+        f"{suite.setting} {rounds(run)} of {run.get('seconds', '')} s after warm-up.",
         "",
         "| work | figure | Java | Ferrokeeper | ratio | target | met |",
         "|---|---|---:|---:|---:|---|---|",
@@ -64,7 +78,7 @@ def table(suite, results):
             title = ""
         for kind, why in found.get("failed", {}).items():
             lines.append(f"| {title or row.title} | failed: {kind} | | | | {why} | **no** |")
-    extra = generator(suite, results) + extras(results)
+    extra = generator(suite, results) + bare(suite, results) + extras(results)
     return "\n".join(lines + extra) + "\n"
 
 
@@ -84,6 +98,28 @@ def generator(suite, results):
         each = [cores(row.name, kind, which) for kind in (JAVA, FERRO)
                 for which in ("cpu_us_per_op", "own_cpu_us_per_op")]
         lines.append(f"| {row.title} | " + " | ".join(each) + " |")
+    return lines
+
+
+def bare(suite, results):
+    """How much of what is possible here the servers reach."""
+    rows = [(row, results["rows"].get(row.name, {})) for row in suite.load_rows]
+    rows = [(row, found) for row, found in rows if found.get("bare")]
+    if not rows:
+        return []
+    lines = ["", "What a server could reach at most: the same load at one thread that answers at once and keeps nothing (no "
+             "session, no tree, no log: `zkload bare`). What it takes is the kernel's, and what bounds it is the generator's.",
+             "", "| work | nothing done, /s | us/op | p50, us | Ferrokeeper reaches | Java reaches |",
+             "|---|---:|---:|---:|---:|---:|"]
+    for row, found in rows:
+        most = figure(found["bare"], "per_second")
+
+        def part(kind):
+            done = figure(found.get(kind), "per_second")
+            return "-" if done is None else f"{100 * done / most:.0f} %"
+
+        lines.append(f"| {row.title} | {number(most, 0)} | {number(figure(found['bare'], 'cpu_us_per_op'), 2)} | "
+                     f"{number(figure(found['bare'], 'p50_us'), 1)} | {part(FERRO)} | {part(JAVA)} |")
     return lines
 
 

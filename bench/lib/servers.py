@@ -172,6 +172,24 @@ class Server:
         return total
 
 
+class Bare(Server):
+    """What answers at once and keeps nothing."""
+
+    def __init__(self, zkload, directory):
+        super().__init__("bare", [zkload, "bare"], directory)
+
+    def launch(self):
+        self.port = free_port()
+        self.process = subprocess.Popen(self.command + ["--server", self.addresses()])
+
+    def mode(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 5).close()
+            return "bare"
+        except OSError:
+            return None
+
+
 class Load:
     """Runs zkload; its figures come back as a dict."""
 
@@ -233,6 +251,11 @@ def machine(wanted, commands):
         "kernel": os.uname().release,
         "zookeeper": ZK_VERSION,
     }
+    # How long an idle processor of a virtual machine waits for work before it is given back to the host.
+    polling = "/sys/module/haltpoll/parameters/guest_halt_poll_ns"
+    if os.path.exists(polling):
+        with open(polling) as f:
+            facts["halt_poll_us"] = int(f.read()) // 1000
     if JAVA in wanted:
         facts["java"] = first(["java", "-version"])
     if FERRO in wanted:

@@ -1,6 +1,7 @@
 //! The load generator: drives one kind of work against a server of the ZooKeeper client protocol and measures it.
 //! It ends with an error when any answer was not the expected one, or when nothing was completed.
 
+mod bare;
 mod churn;
 mod client;
 mod conn;
@@ -63,6 +64,8 @@ enum Kind {
     SetFilled,
     /// the echo and fdatasync of this machine; needs --dir
     Floor,
+    /// serve at --server, answer everything at once and keep nothing, until ended: what a load finds at best
+    Bare,
     /// remove everything that an interrupted run left
     Clean,
 }
@@ -158,6 +161,11 @@ fn drive(args: &Args) -> Result<()> {
     if args.kind == Kind::Clean {
         return clean(args, &[&args.root, tree_shape::FILL_ROOT]);
     }
+    if args.kind == Kind::Bare {
+        let address = addresses(args)?[0];
+        epoll::raise_descriptor_limit(BARE_PEERS_MAX)?;
+        return bare::serve(address, &random_data(args.size));
+    }
     let report = measure(args)?;
     let failure = report.failure();
     match args.json.as_deref() {
@@ -177,6 +185,9 @@ fn drive(args: &Args) -> Result<()> {
         None => Ok(()),
     }
 }
+
+/// Connections of the server without a store.
+const BARE_PEERS_MAX: u64 = 2000;
 
 fn address(server: &str) -> Result<SocketAddr> {
     let mut found = server
@@ -364,7 +375,7 @@ fn measure(args: &Args) -> Result<Report> {
                 .context("set-filled needs the --nodes of the fill")?;
             engine::run(&limits, &mut SetFilled::new(nodes, args.size), &mut meter)?;
         }
-        Kind::Floor | Kind::Clean => bail!("handled before"),
+        Kind::Floor | Kind::Bare | Kind::Clean => bail!("handled before"),
     }
     if own_root && !args.keep {
         clean(args, &[root])?;

@@ -95,7 +95,7 @@ fn put_i32(out: &mut Vec<u8>, v: i32) {
     out.extend_from_slice(&v.to_be_bytes());
 }
 
-fn put_bytes(out: &mut Vec<u8>, v: &[u8]) {
+pub fn put_bytes(out: &mut Vec<u8>, v: &[u8]) {
     put_i32(out, v.len() as i32);
     out.extend_from_slice(v);
 }
@@ -221,6 +221,39 @@ pub fn connect(out: &mut Vec<u8>, timeout_ms: i32) {
     out.extend_from_slice(&[0; 8]);
     put_bytes(out, &[0; 16]);
     out.push(0);
+}
+
+/// A server's answer to [`connect`], to whoever asks.
+pub fn welcome(out: &mut Vec<u8>) {
+    put_i32(out, 37);
+    put_i32(out, 0);
+    put_i32(out, 30_000);
+    out.extend_from_slice(&[1; 8]);
+    put_bytes(out, &[0; 16]);
+    out.push(0);
+}
+
+/// A server's answer to a request.
+pub fn answer(out: &mut Vec<u8>, xid: i32, err: i32, body: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    put_i32(out, 0);
+    put_i32(out, xid);
+    out.extend_from_slice(&[0; 8]);
+    put_i32(out, err);
+    body(out);
+    let length = (out.len() - start - 4) as i32;
+    out[start..start + 4].copy_from_slice(&length.to_be_bytes());
+}
+
+/// A server's notification that the data of a node changed.
+pub fn changed(out: &mut Vec<u8>, path: &str) {
+    const DATA_CHANGED: i32 = 3;
+    const CONNECTED: i32 = 3;
+    answer(out, XID_NOTIFICATION, 0, |out| {
+        put_i32(out, DATA_CHANGED);
+        put_i32(out, CONNECTED);
+        put_bytes(out, path.as_bytes());
+    });
 }
 
 /// The session timeout that a ConnectResponse grants; 0 means that the session was refused.
