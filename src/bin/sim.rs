@@ -40,6 +40,24 @@ struct Args {
     keep_going: bool,
 }
 
+impl Args {
+    /// What a seed depends on besides itself.
+    fn more(&self) -> String {
+        let operator = if self.operator { "--operator " } else { "" };
+        let servers = self.servers.map(|count| format!("--servers {count} "));
+        let mistake = self
+            .mistake
+            .as_ref()
+            .map(|name| format!("--mistake {name} "));
+        [
+            operator,
+            &servers.unwrap_or_default(),
+            &mistake.unwrap_or_default(),
+        ]
+        .concat()
+    }
+}
+
 fn range(text: &str) -> Result<(u64, u64), String> {
     let wrong = || format!("{text}: expected two numbers, as in 0..1000");
     let (from, to) = text.split_once("..").ok_or_else(wrong)?;
@@ -135,7 +153,7 @@ fn main() -> ExitCode {
             failed += 1;
             println!("seed {seed} failed: {violation}");
             if !args.keep_going {
-                println!("replay it with: sim --seed {seed} --trace");
+                println!("replay it with: sim {}--seed {seed} --trace", args.more());
                 break;
             }
         }

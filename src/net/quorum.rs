@@ -278,7 +278,7 @@ pub struct LinkLimits {
     /// Of the data of one packet.
     pub packet_bytes_max: usize,
     /// While a snapshot or a history is on its way there are no packets by which somebody could tell that the other
-    /// side lives: then its bytes have to come, and ours to be taken, in this time.
+    /// side lives: then its bytes, up to the packet behind them, have to come, and ours to be taken, in this time.
     pub snapshot_silence: Duration,
 }
 
@@ -352,12 +352,17 @@ async fn read(
     let mut packets = Vec::new();
     // Behind a SNAP packet comes a stream that is no packet.
     let mut in_snapshot = false;
+    // And until the packet behind that, whoever takes packets does not look at the time.
+    let mut limit = None;
     loop {
         loop {
             if in_snapshot && !events.snapshot(link, &mut buffer)? {
                 break;
             }
             let last = decode_up_to_snapshot(&mut buffer, limits.packet_bytes_max, &mut packets)?;
+            if let Some(kind) = last {
+                limit = (kind == PacketKind::SNAP).then_some(limits.snapshot_silence);
+            }
             if !packets.is_empty() {
                 events.packets(link, &mut packets)?;
                 packets.clear();
@@ -369,9 +374,9 @@ async fn read(
         }
         buffer.reserve(READ_BYTES);
         let more = input.read_buf(&mut buffer);
-        let more = match in_snapshot {
-            true => within(limits.snapshot_silence, more).await,
-            false => more.await,
+        let more = match limit {
+            Some(limit) => within(limit, more).await,
+            None => more.await,
         };
         match more {
             Ok(0) => return Err("the other side closed it".to_owned()),

@@ -5,7 +5,7 @@ mod election_port;
 mod outputs;
 mod quorum_port;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::image::Image;
@@ -86,7 +86,7 @@ impl World {
             upstream: None,
             group: Vec::new(),
             snapshots: BTreeMap::new(),
-            streams: BTreeSet::new(),
+            silent_since: BTreeMap::new(),
             dial: None,
             timer_at: None,
             announced: BTreeMap::new(),

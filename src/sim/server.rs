@@ -1,6 +1,6 @@
 //! A simulated server: what its disk holds, and while it runs, the process.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::disk::{Disk, Log};
@@ -63,8 +63,8 @@ pub struct Process {
     pub group: Vec<Txn>,
     /// That came and are not yet installed.
     pub snapshots: BTreeMap<LinkId, Arc<Image>>,
-    /// Links on which a stream came to its end.
-    pub streams: BTreeSet<LinkId>,
+    /// Links on which nothing came since then but a SNAP, or the stream behind it.
+    pub silent_since: BTreeMap<LinkId, Time>,
     pub dial: Option<Dial>,
     /// When a tick is on its way.
     pub timer_at: Option<Time>,

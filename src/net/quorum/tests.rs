@@ -147,6 +147,45 @@ fn a_snapshot_that_stops_coming_ends_the_link() {
     });
 }
 
+/// A leader whose machine died there would be waited for, for ever.
+#[test]
+fn a_complete_snapshot_without_the_packet_behind_it_ends_the_link() {
+    test(async {
+        let mut pair = pair(Heard {
+            stream_len: 1000,
+            ..Heard::default()
+        })
+        .await;
+        let mut bytes = bytes_of(&[QuorumPacket::new(PacketKind::SNAP, 1)]);
+        bytes.put_bytes(0, 1000);
+        pair.far.write_all(&bytes).await.unwrap();
+        pair.link.await;
+        assert_eq!(*pair.heard.stream.lock(), 1000);
+        assert_eq!(*pair.heard.downs.lock(), 1);
+    });
+}
+
+#[test]
+fn behind_a_snapshot_a_link_may_be_silent_again() {
+    test(async {
+        let mut pair = pair(Heard {
+            stream_len: 1000,
+            ..Heard::default()
+        })
+        .await;
+        let mut bytes = bytes_of(&[QuorumPacket::new(PacketKind::SNAP, 1)]);
+        bytes.put_bytes(0, 1000);
+        bytes.extend_from_slice(&bytes_of(&[QuorumPacket::new(PacketKind::NEWLEADER, 2)]));
+        pair.far.write_all(&bytes).await.unwrap();
+        let silence = tokio::time::sleep(4 * LIMITS.snapshot_silence);
+        tokio::select! {
+            () = &mut pair.link => panic!("it ended"),
+            () = silence => {}
+        }
+        assert_eq!(*pair.heard.packets.lock(), [1, 2]);
+    });
+}
+
 /// How many packets were sent together, and whether they had to wait.
 #[derive(Clone, Default)]
 struct Sent(Arc<Mutex<Vec<(usize, bool)>>>);

@@ -4,7 +4,7 @@ use bytes::BytesMut;
 
 use super::super::network::{NodeIx, Payload, Side, WireId};
 use super::super::server::Dial;
-use super::super::workload::MS;
+use super::super::workload::{MS, Time};
 use super::super::world::{Event, World};
 use super::Inputs;
 use crate::ids::{LinkId, ServerId, Zxid};
@@ -216,7 +216,9 @@ impl World {
                             process.announced.insert(link, Zxid(packet.zxid).epoch());
                         }
                         if packet.kind == PacketKind::SNAP {
-                            self.expect_stream(node, link);
+                            self.expect_more(node, link);
+                        } else if let Some(process) = &mut self.servers[node].process {
+                            process.silent_since.remove(&link);
                         }
                         self.input(node, Input::Packet(link, packet));
                     }
@@ -228,7 +230,7 @@ impl World {
             Payload::Stream(image) => {
                 if let Some(process) = &mut self.servers[node].process {
                     process.snapshots.insert(link, image);
-                    process.streams.insert(link);
+                    self.expect_more(node, link);
                 }
             }
             Payload::Fin => {
@@ -238,12 +240,19 @@ impl World {
         }
     }
 
-    /// While a stream is read only its bytes tell that the leader lives: the driver watches them.
-    pub(super) fn expect_stream(&mut self, node: NodeIx, link: LinkId) {
-        let limit_ms = self.scenario.tick_ms * self.scenario.init_limit;
+    /// From a SNAP to the packet behind its stream only bytes tell that the leader lives: the driver watches them.
+    fn expect_more(&mut self, node: NodeIx, link: LinkId) {
+        let now = self.now;
+        if let Some(process) = &mut self.servers[node].process {
+            process.silent_since.insert(link, now);
+        }
         let incarnation = self.servers[node].incarnation;
-        let at = self.now + limit_ms * MS;
+        let at = now + self.silence();
         self.schedule(at, Event::StreamLimit(node, incarnation, link));
+    }
+
+    fn silence(&self) -> Time {
+        self.scenario.tick_ms * self.scenario.init_limit * MS
     }
 
     pub fn stream_limit(&mut self, node: NodeIx, incarnation: u32, link: LinkId) {
@@ -256,11 +265,12 @@ impl World {
             .wires
             .get(&id)
             .is_some_and(|wire| wire.end(side).open);
-        let is_here = self.servers[node]
+        let since = self.servers[node]
             .process
             .as_ref()
-            .is_some_and(|p| p.streams.contains(&link));
-        if is_open && !is_here {
+            .and_then(|process| process.silent_since.get(&link));
+        let is_silent = since.is_some_and(|since| since + self.silence() <= self.now);
+        if is_open && is_silent {
             self.break_wire_end(id, side);
             self.input(node, Input::Down(link));
         }
