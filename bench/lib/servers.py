@@ -221,6 +221,8 @@ class Load:
             own = ours.ru_utime + ours.ru_stime + (server.cpu_seconds() if server else 0)
             return time.monotonic(), busy_seconds(), own
 
+        # What others left unwritten would go to the disk meanwhile: a Java server's snapshots do.
+        os.sync()
         before = busy_and_ours()
         done = self.finish(self.start(server, args), timeout)
         elapsed, busy, ours = (b - a for a, b in zip(before, busy_and_ours()))
