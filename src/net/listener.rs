@@ -22,7 +22,8 @@ use crate::pipeline::Pipeline;
 #[derive(Clone, Debug)]
 pub struct ListenSettings {
     pub address: SocketAddr,
-    pub backlog: i32,
+    /// Connections that may wait to be accepted.
+    pub backlog: u32,
     /// `maxClientCnxns`; 0 is no limit.
     pub per_ip_max: usize,
     /// `maxCnxns`; 0 is no limit.
@@ -30,8 +31,9 @@ pub struct ListenSettings {
     pub keepalive: bool,
 }
 
-/// Java's own default for a backlog.
-pub const BACKLOG: i32 = 50;
+/// Where none is configured: what the kernel allows at most (`net.core.somaxconn`). Java's default is 50, and whoever
+/// finds that full tries again after a second: thousands do when another server has stopped.
+pub const BACKLOG: u32 = 4096;
 /// Pause after an accept that failed for want of file descriptors or memory.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
@@ -105,11 +107,7 @@ pub fn bind(settings: &ListenSettings) -> io::Result<Raw> {
     }
     socket.set_nonblocking(true)?;
     socket.bind(&settings.address.into())?;
-    socket.listen(if settings.backlog > 0 {
-        settings.backlog
-    } else {
-        BACKLOG
-    })?;
+    socket.listen(i32::try_from(settings.backlog).unwrap_or(i32::MAX))?;
     Ok(socket)
 }
 
@@ -183,5 +181,29 @@ async fn accept(listener: &AsyncFd<Arc<Raw>>) -> io::Result<(Raw, SocketAddr)> {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(e),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpStream};
+
+    use super::*;
+
+    /// More than Java's 50, fewer than any kernel's limit.
+    #[test]
+    fn a_rush_of_clients_need_not_try_again() {
+        let listener = bind(&ListenSettings {
+            address: (Ipv4Addr::LOCALHOST, 0).into(),
+            backlog: BACKLOG,
+            per_ip_max: 0,
+            total_max: 0,
+            keepalive: false,
+        })
+        .unwrap();
+        let address = listener.local_addr().unwrap().as_socket().unwrap();
+        // Nobody accepts; the kernel keeps one silent that finds no room, until it gives up.
+        let rush: io::Result<Vec<_>> = (0..120).map(|_| TcpStream::connect(address)).collect();
+        assert_eq!(rush.unwrap().len(), 120);
     }
 }

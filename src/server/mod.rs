@@ -25,7 +25,7 @@ use crate::auth::{AuthSettings, Providers};
 use crate::config::{Config, ListenAddress, MetricsProvider};
 use crate::ids::ServerId;
 use crate::net::Words;
-use crate::net::listener::ListenSettings;
+use crate::net::listener::{BACKLOG, ListenSettings};
 use crate::net::loops::Loops;
 use crate::net::security::Security;
 use crate::ops::Rules;
@@ -495,7 +495,7 @@ fn listen_settings(config: &Config, securities: &Securities) -> Result<Vec<Liste
         };
         let settings = ListenSettings {
             address: resolve(&listener.address)?,
-            backlog: config.listen_backlog.map_or(0, |b| b as i32),
+            backlog: config.listen_backlog.unwrap_or(BACKLOG),
             per_ip_max: config.connections_per_ip_max as usize,
             total_max: config.connections_max as usize,
             keepalive: config.client_tcp_keepalive,

@@ -140,7 +140,7 @@ impl HttpPort {
     ) -> io::Result<HttpPort> {
         let settings = super::listener::ListenSettings {
             address,
-            backlog: 0,
+            backlog: super::listener::BACKLOG,
             per_ip_max: 0,
             total_max: 0,
             keepalive: false,
