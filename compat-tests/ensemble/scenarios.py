@@ -260,6 +260,70 @@ def follower_snap(it):
     it.end()
 
 
+@scenario(servers=3, settings={"forceSnapshotSync": "true"})
+def snap_broken(it):
+    """The leader dies in the midst of the snapshot that it sends to a follower without a disk: what came of it must not
+    count, and another leader sends it again."""
+    it.begin()
+    session = super_session(it.cluster.leader())
+    session.ensure("/large")
+    for number in range(LARGE_NODES):
+        session.ensure(f"/large/{number}", os.urandom(LARGE_NODE_BYTES))
+    session.close()
+    wiped = []
+    for _ in range(2):
+        leader = it.cluster.leader()
+        follower = next(server for server in it.cluster.followers() if server not in wiped)
+        wiped.append(follower)
+        follower.kill()
+        follower.wipe()
+        it.load.progress(5)
+        follower.start()
+        in_slow_motion(follower, lambda: untaken_bytes(leader.quorum_port) > UNTAKEN_BYTES_MIN)
+        leader.kill()
+        follower.resume()
+        it.cluster.wait_serving()
+        beginnings = follower.log().count(SNAP_BEGINS[follower.kind != "ferrokeeper"])
+        if beginnings < 2:
+            raise Failed(f"{follower} began {beginnings} snapshots: the first was not broken off")
+        it.load.progress(5)
+        leader.start()
+        it.cluster.wait_serving()
+        it.same()
+    it.end()
+
+
+# Far more than the kernel takes for somebody who does not read; what it holds meanwhile is more than other traffic.
+LARGE_NODES, LARGE_NODE_BYTES = 160, 400_000
+UNTAKEN_BYTES_MIN = 256 << 10
+SNAP_BEGINS = "SNAP to", "Getting a snapshot from leader"
+
+
+def in_slow_motion(server, seen):
+    """Lets the server run for moments until something is seen while it stands still, which it then does."""
+    def paused_and_seen():
+        server.pause()
+        if seen():
+            return True
+        server.resume()
+        server.must_run()
+        return False
+    eventually(f"{server} is sent a snapshot", paused_and_seen)
+
+
+def untaken_bytes(port):
+    """What this machine's kernel holds of what was sent from a port, and nobody has taken yet."""
+    untaken = 0
+    for family in "/proc/net/tcp", "/proc/net/tcp6":
+        with open(family) as file:
+            for line in list(file)[1:]:
+                local, remote, _, queues = line.split()[1:5]
+                unsent, unread = (int(queue, 16) for queue in queues.split(":"))
+                at = [int(end.rpartition(":")[2], 16) for end in (local, remote)]
+                untaken += unsent * (at[0] == port) + unread * (at[1] == port)
+    return untaken
+
+
 def uncommitted_tail(it):
     """Leaves a leader that has logged writes which no follower has seen; all servers are down afterwards. Gives that
     leader, the paths and the session of the writes."""
