@@ -344,11 +344,11 @@ impl Tree {
     /// A transaction is applied as a whole; it may say what the digest has to be now.
     pub fn finish_txn(&mut self, zxid: Zxid, expected: Option<TxnDigest>) {
         self.last = zxid;
-        if let Some(digest) = &mut self.digest {
+        if let Some(digest) = &mut self.digest
+            && zxid.0 >= self.exact_from
+        {
             digest.record(zxid.0);
-            if let Some(expected) = expected
-                && zxid.0 >= self.exact_from
-            {
+            if let Some(expected) = expected {
                 digest.compare(zxid.0, expected);
             }
         }

@@ -178,6 +178,18 @@ fn a_fuzzy_tree_is_compared_when_it_is_exact() {
     assert_eq!(content(&early), content(&late));
 }
 
+/// Whoever compares servers would take what it has until then for damage.
+#[test]
+fn a_fuzzy_tree_remembers_digests_once_it_is_exact() {
+    let mut tree = Tree::new(true);
+    tree.shows(0x180);
+    for zxid in [0x80, 0x100, 0x180, 0x200] {
+        tree.finish_txn(Zxid(zxid), None);
+    }
+    let remembered = tree.digest().unwrap().records().map(|(zxid, _)| zxid);
+    assert_eq!(remembered.collect::<Vec<_>>(), [0x180, 0x200]);
+}
+
 #[test]
 fn the_last_parts_of_a_file_may_be_missing() {
     let bytes = golden_bytes("snapshot");
