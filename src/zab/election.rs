@@ -51,7 +51,7 @@ pub enum Outcome {
     /// The election is over.
     Decided(Status),
     /// Somebody has a newer configuration, and reconfiguration is enabled. Nothing else was done with that notification.
-    /// Call [`Election::set_configs`]; then, if the members are the same, hand it in again, else [`Election::look`].
+    /// Call [`Election::set_configs`], then [`Election::look`] if the members are others, and hand it in again.
     NewerConfig(Membership),
 }
 

@@ -227,17 +227,16 @@ impl Peer {
             let before = self.configs.committed().clone();
             self.configs.commit(config, &mut self.disk, out);
             self.tell_election();
-            match before.has_same_members(self.configs.committed()) {
-                true => {
-                    let outcome = self.election.on_notification(now, from, &said, out);
-                    self.decide(now, outcome, out);
+            if !before.has_same_members(self.configs.committed()) {
+                if !matches!(self.role, Role::Looking) {
+                    return;
                 }
-                false if matches!(self.role, Role::Looking) => {
-                    self.election.begin_anew();
-                    self.look(now, out);
-                }
-                false => {}
+                self.election.begin_anew();
+                self.look(now, out);
             }
+            // The vote that brought it counts: who sent it does not repeat it as long as it hears of others.
+            let outcome = self.election.on_notification(now, from, &said, out);
+            self.decide(now, outcome, out);
             return;
         }
         self.decide(now, outcome, out);

@@ -2,6 +2,7 @@
 
 use super::script::*;
 use super::*;
+use crate::proto::election::PeerState;
 use crate::proto::quorum::PacketKind;
 
 const NONE: [&str; 0] = [];
@@ -604,4 +605,21 @@ fn a_configuration_with_another_leader_ends_the_role_and_names_the_next() {
         script.persist(),
         ["became Following(ServerId(3))", "dial 3"]
     );
+}
+
+/// Seed 747918 of the simulated operator: who had sent it told nobody again, since others kept talking.
+#[test]
+fn the_vote_that_brings_a_newer_configuration_counts() {
+    let mut script = Script::new(config(1, members(3, 0)), used(3, 3));
+    script.tick();
+    let mut newer = members(3, 1);
+    newer.version = z(1, 3).0;
+    let vote = Notification {
+        config: Some(newer.to_string().into()),
+        ..said(PeerState::Looking, 3, z(1, 3), 1)
+    };
+    script.step(Input::Notification(ServerId(3), vote));
+    assert_eq!(script.peer.committed_config().version, newer.version);
+    let out = script.pass(200);
+    assert_eq!(out, ["became Following(ServerId(3))", "dial 3"]);
 }
