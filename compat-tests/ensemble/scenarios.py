@@ -283,7 +283,7 @@ def snap_broken(it):
         leader.kill()
         follower.resume()
         it.cluster.wait_serving()
-        beginnings = follower.log().count(SNAP_BEGINS[follower.kind != "ferrokeeper"])
+        beginnings = len(trees.RECEIVED_SNAPSHOT.findall(follower.log()))
         if beginnings < 2:
             raise Failed(f"{follower} began {beginnings} snapshots: the first was not broken off")
         it.load.progress(5)
@@ -296,11 +296,10 @@ def snap_broken(it):
 # Far more than the kernel takes for somebody who does not read; what it holds meanwhile is more than other traffic.
 LARGE_NODES, LARGE_NODE_BYTES = 160, 400_000
 UNTAKEN_BYTES_MIN = 256 << 10
-SNAP_BEGINS = "SNAP to", "Getting a snapshot from leader"
 
 
 def in_slow_motion(server, seen):
-    """Lets the server run for moments until something is seen while it stands still, which it then does."""
+    """Lets the server run for moments, until something is seen between them; leaves it standing still."""
     def paused_and_seen():
         server.pause()
         if seen():

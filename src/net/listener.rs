@@ -31,8 +31,8 @@ pub struct ListenSettings {
     pub keepalive: bool,
 }
 
-/// Where none is configured: what the kernel allows at most (`net.core.somaxconn`). Java's default is 50, and whoever
-/// finds that full tries again after a second: thousands do when another server has stopped.
+/// Connections that may wait to be accepted, where nothing else is configured: as many as Linux grants by default. Java's
+/// default is 50, and whoever finds no room tries again after a second: thousands do when another server has stopped.
 pub const BACKLOG: u32 = 4096;
 /// Pause after an accept that failed for want of file descriptors or memory.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);

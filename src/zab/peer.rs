@@ -222,22 +222,18 @@ impl Peer {
             unheard.insert(from, said);
             return;
         }
-        let outcome = self.election.on_notification(now, from, &said, out);
+        let mut outcome = self.election.on_notification(now, from, &said, out);
         if let Some(Outcome::NewerConfig(config)) = outcome {
             let before = self.configs.committed().clone();
             self.configs.commit(config, &mut self.disk, out);
             self.tell_election();
-            if !before.has_same_members(self.configs.committed()) {
-                if !matches!(self.role, Role::Looking) {
-                    return;
-                }
+            let has_same_members = before.has_same_members(self.configs.committed());
+            if matches!(self.role, Role::Looking) && !has_same_members {
                 self.election.begin_anew();
                 self.look(now, out);
             }
             // The vote that brought it counts: who sent it does not repeat it as long as it hears of others.
-            let outcome = self.election.on_notification(now, from, &said, out);
-            self.decide(now, outcome, out);
-            return;
+            outcome = self.election.on_notification(now, from, &said, out);
         }
         self.decide(now, outcome, out);
     }
