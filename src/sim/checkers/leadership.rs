@@ -50,6 +50,12 @@ impl Leadership {
     pub fn newest(&self) -> Option<Epoch> {
         self.established.last_key_value().map(|(epoch, _)| *epoch)
     }
+
+    /// Nobody leads a later epoch. Who was deposed and does not know yet proposes what is never committed.
+    pub fn leads_newest(&self, node: NodeIx, term: u64) -> bool {
+        let newest = self.established.last_key_value();
+        newest.is_some_and(|(_, holder)| *holder == (node, term))
+    }
 }
 
 #[cfg(test)]
@@ -66,6 +72,9 @@ mod tests {
         assert!(leadership.established(Epoch(1), 1, 6).is_err());
         assert!(leadership.established(Epoch(2), 1, 7).is_err());
         assert_eq!(leadership.newest(), Some(Epoch(2)));
+        assert!(leadership.leads_newest(1, 5));
+        assert!(!leadership.leads_newest(0, 1), "deposed");
+        assert!(!leadership.leads_newest(1, 6), "another life");
         leadership.promised(Epoch(3), 0, LinkId(1)).unwrap();
         leadership.promised(Epoch(3), 1, LinkId(2)).unwrap();
         assert!(leadership.promised(Epoch(3), 0, LinkId(4)).is_err());

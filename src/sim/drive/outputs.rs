@@ -321,8 +321,13 @@ impl World {
     }
 
     /// No session ends by itself while its client is heard. What a learner heard may be lost on its way for as long
-    /// as a broken link goes unnoticed.
+    /// as a broken link goes unnoticed. A leader that was deposed and waits for a follower that never comes may say what it
+    /// likes: `delivery` sees to it that none of it is committed.
     pub(super) fn expires(&mut self, node: NodeIx, session: crate::ids::SessionId) {
+        let process = self.servers[node].process.as_ref();
+        if !process.is_some_and(|p| self.oracle.leadership.leads_newest(node, p.term)) {
+            return;
+        }
         let slack_ms = self.scenario.tick_ms * (2 * self.scenario.sync_limit + 3);
         if let Some(client) = self.clients.iter().find(|c| c.session == session) {
             let (heard_at, timeout_ms) = (client.heard_at, client.timeout_ms as u64);
