@@ -33,7 +33,7 @@ fn members_that_change_under_faults_go_on() {
         ..Options::default()
     };
     let once = [
-        20, 32, 139, 243, 286, 351, 429, 508, 659, 663, 3079, 24431, 747918,
+        20, 32, 139, 243, 286, 351, 429, 508, 659, 663, 3079, 24431, 747918, 1026419,
     ];
     for seed in (0..60).chain(once) {
         assert_eq!(run(seed, options).violation, None, "seed {seed}");

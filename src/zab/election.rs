@@ -203,7 +203,7 @@ impl Election {
         lost: Option<ServerId>,
         out: &mut Vec<Output>,
     ) {
-        self.clock += 1;
+        self.clock = self.clock.saturating_add(1);
         let id = self.settings.id;
         let is_observer = self.configs.role(id) == Role::Observer;
         let is_candidate = self.configs.quorums[0].is_voter(id);
@@ -440,23 +440,43 @@ impl Election {
         if vote.round < self.clock && round.proposal.leader != Vote::NOBODY {
             return;
         }
-        if vote.round != self.clock {
-            self.clock = vote.round;
-            round.received.clear();
-            let is_better = self.configs.is_better(&vote, &round.initial);
-            round.proposal = Vote {
-                round: self.clock,
-                ..if is_better { vote } else { round.initial }
-            };
-            self.propose(round, out);
-        } else if self.configs.is_better(&vote, &round.proposal) {
-            round.proposal = vote;
-            self.propose(round, out);
+        let is_other_round = vote.round != self.clock;
+        let rival = if is_other_round {
+            round.initial
         } else {
+            round.proposal
+        };
+        let is_better = self.configs.is_better(&vote, &rival);
+        if is_better && vote.leader == round.initial.leader {
+            self.disown(round, vote, out);
+            return;
+        }
+        if !is_other_round && !is_better {
             self.correct(round, from, vote, out);
             return;
         }
+        if is_other_round {
+            self.clock = vote.round;
+            round.received.clear();
+        }
+        round.proposal = Vote {
+            round: self.clock,
+            ..if is_better { vote } else { rival }
+        };
+        self.propose(round, out);
         round.received.insert(from, looking(vote));
+    }
+
+    /// A vote for this server by a longer history than it has: it had that once, and a leader took it away, or its disk
+    /// lost it. Another round makes everybody forget. Java adopts it, and may be elected for what it does not have.
+    fn disown(&mut self, round: &mut Round, vote: Vote, out: &mut Vec<Output>) {
+        self.clock = vote.round.saturating_add(1);
+        round.received.clear();
+        round.proposal = Vote {
+            round: self.clock,
+            ..round.initial
+        };
+        self.propose(round, out);
     }
 
     /// Who votes for less has not heard of my proposal, perhaps because it had a leader when that came. Java lets it

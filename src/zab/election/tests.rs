@@ -196,6 +196,31 @@ fn a_better_vote_is_adopted_and_told_and_a_worse_one_answered_once() {
     );
 }
 
+/// Seed 1026419 of the simulated operator: a leader cut the end of the log away, and those who had not heard of it
+/// still voted for it.
+#[test]
+fn a_vote_for_what_this_server_has_no_longer_ends_the_round() {
+    let mut server = Server::looking(2, candidacy(1, 5));
+    assert_eq!(server.hears(1, told(Looking, 2, 9, 1, 1)), None);
+    assert_eq!(
+        server.said(),
+        [(1, Looking, 2, 5, 2, 1), (3, Looking, 2, 5, 2, 1)]
+    );
+    server.hears(1, told(Looking, 2, 9, 4, 1));
+    assert_eq!(server.said()[0], (1, Looking, 2, 5, 5, 1), "a later round");
+    server.hears(1, told(Looking, 2, 5, 5, 1));
+    assert_eq!(server.on_time(NOW.after(WAIT)), decided(Status::Leading));
+    assert_eq!(server.election.vote().zxid, Zxid(5));
+}
+
+#[test]
+fn a_vote_for_what_this_server_has_no_longer_loses_against_a_better_one() {
+    let mut server = Server::looking(2, candidacy(1, 5));
+    server.hears(3, told(Looking, 3, 0, 1, 2));
+    server.hears(1, told(Looking, 2, 9, 1, 1));
+    assert_eq!(server.said(), [(1, Looking, 3, 0, 1, 2)]);
+}
+
 #[test]
 fn enough_equal_votes_win_after_a_silence() {
     let mut server = Server::looking(3, candidacy(1, 5));
