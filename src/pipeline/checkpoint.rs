@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::whole::write_whole;
 use super::{Pipeline, wall_ms};
 use crate::ids::Zxid;
 use crate::ops::put;
 use crate::proto::Acl;
 use crate::storage::{
-    Checkpoint, CheckpointBatch, Install, Log, LogHandle, NodeRecord, Places, State, StorageError,
+    Checkpoint, CheckpointBatch, Log, LogHandle, NodeRecord, Places, State, StorageError,
     give_back, step_back,
 };
 use crate::tree::Tree;
@@ -110,8 +111,8 @@ impl Pipeline {
         log: &mut Log,
         state: &State,
     ) -> Result<(), StorageError> {
-        let mut install = places.begin_install(zxid.0)?;
-        write_whole(&new, &mut install)?;
+        let install = places.begin_install(zxid.0)?;
+        write_whole(&new, &install)?;
         let old = {
             let mut tree = self.tree.write();
             install.switch(log, state)?;
@@ -324,7 +325,7 @@ struct Writer<'a> {
     table_bytes: usize,
 }
 
-fn table_bytes(tree_bytes: u64) -> usize {
+pub(super) fn table_bytes(tree_bytes: u64) -> usize {
     (tree_bytes / TABLE_PART).clamp(TABLE_BYTES.0, TABLE_BYTES.1) as usize
 }
 
@@ -348,27 +349,7 @@ impl Writer<'_> {
     }
 }
 
-/// Writes all of a tree into new stores.
-pub fn write_whole(tree: &Tree, install: &mut Install) -> Result<(), StorageError> {
-    let table_bytes = table_bytes(tree.data_bytes());
-    let mut batch = CheckpointBatch::new(install.zxid());
-    for (id, list) in tree.acl_lists() {
-        batch.put_acl(id, &acl_bytes(list));
-    }
-    for (session, timeout_ms) in tree.sessions() {
-        batch.put_session(session.0, timeout_ms);
-    }
-    for (id, node) in tree.all() {
-        batch.put_node(&tree.path_of(id), &record(&StoredNode::of(node)));
-        if batch.size_bytes() >= table_bytes {
-            let full = std::mem::replace(&mut batch, CheckpointBatch::new(install.zxid()));
-            install.write(full)?;
-        }
-    }
-    install.write(batch)
-}
-
-fn acl_bytes(list: &AclList) -> Vec<u8> {
+pub(super) fn acl_bytes(list: &AclList) -> Vec<u8> {
     let mut bytes = Vec::new();
     put(
         &mut bytes,
@@ -377,7 +358,7 @@ fn acl_bytes(list: &AclList) -> Vec<u8> {
     bytes
 }
 
-fn record<'a>(node: &StoredNode<'a>) -> NodeRecord<'a> {
+pub(super) fn record<'a>(node: &StoredNode<'a>) -> NodeRecord<'a> {
     NodeRecord {
         czxid: node.czxid,
         mzxid: node.mzxid,

@@ -33,6 +33,7 @@ mod sync;
 mod tests;
 mod turn;
 mod watchers;
+mod whole;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -48,7 +49,7 @@ use crate::session::Sessions;
 use crate::tree::Tree;
 use crate::tree::watch::Watches;
 use admission::{LargeRequests, RequestThrottle, RequestThrottleSettings};
-pub use checkpoint::{LastCheckpoint, write_whole};
+pub use checkpoint::LastCheckpoint;
 use client::{Client, Sink};
 use commit::Durable;
 use connection_throttle::{ConnectionThrottle, ConnectionThrottleSettings};
@@ -65,6 +66,7 @@ use stats::Stats;
 use sync::Disk;
 pub use sync::Wake;
 use watchers::Watchers;
+pub use whole::write_whole;
 
 /// What the configuration says about requests.
 #[derive(Clone, Debug)]

@@ -110,7 +110,7 @@ pub(super) fn take_over(
         (txns, last) = (txns + 1, zxid);
     }
     let mut install = store.places.begin_install(last)?;
-    write_whole(&tree, &mut install)?;
+    write_whole(&tree, &install)?;
 
     // The tail stays log: what of it is committed, an ensemble decides. Applying it here proves that it can be read.
     let mut bytes = Vec::new();

@@ -18,7 +18,7 @@ use super::batch::CheckpointBatch;
 use super::error::{ADVICE_DAMAGED, StorageError};
 use super::layout::Locks;
 use super::log::Log;
-use super::state::{Pace, State};
+use super::state::{Checkpoint, Pace, State};
 use super::{StorageConfig, mark, small};
 
 const GENERATION: &str = "generation";
@@ -147,11 +147,10 @@ impl Install {
         self.zxid
     }
 
-    /// Writes a part of the tree; all batches are of the zxid of the install.
-    pub fn write(&mut self, batch: CheckpointBatch) -> Result<(), StorageError> {
-        assert_eq!(batch.zxid(), self.zxid, "a batch of another tree");
+    /// Begins the tree: all of it is one checkpoint.
+    pub fn begin(&self) -> Result<Checkpoint<'_>, StorageError> {
         match &self.stores {
-            Some((_, state)) => state.write(batch).map(drop),
+            Some((_, state)) => state.begin(self.zxid, 0),
             None => unreachable!("the stores are taken by `switch`, which takes `self`"),
         }
     }

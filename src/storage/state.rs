@@ -133,8 +133,13 @@ impl State {
 
     /// Tables come faster than they are merged: the next checkpoint should wait.
     pub fn is_behind(&self) -> bool {
+        self.waiting_tables() > WAITING_TABLES_MAX
+    }
+
+    /// Tables that overlap others, and are to be merged with them.
+    pub fn waiting_tables(&self) -> u64 {
         let tables = properties::num_files_at_level(0);
-        self.store.read().int_property(&tables) > WAITING_TABLES_MAX
+        self.store.read().int_property(&tables)
     }
 
     /// Begins the checkpoint that brings the state to `zxid`, which must be committed and synced in
@@ -344,7 +349,8 @@ pub struct Checkpoint<'a> {
 }
 
 impl Checkpoint<'_> {
-    /// Writes a part and empties the batch. What a later part says of a key counts.
+    /// Writes a part and empties the batch. What a later part says of a key counts. Parts that do not overlap are never
+    /// merged.
     pub fn put(&mut self, batch: &mut CheckpointBatch) -> Result<(), StorageError> {
         let state = self.state;
         state.check_poison()?;
@@ -353,7 +359,8 @@ impl Checkpoint<'_> {
         if store.installs == self.installs {
             batch.sort();
             let table = store.tables_dir.join(format!("{}", self.tables.len()));
-            let written = write_table(batch, &store.options, &table);
+            let is_first = self.tables.is_empty();
+            let written = write_table(batch, is_first, &store.options, &table);
             state.guard(
                 written.map_err(|e| failed("writing a table of the state", &store.dir, &e)),
             )?;
@@ -402,12 +409,15 @@ impl Drop for Checkpoint<'_> {
 
 fn write_table(
     batch: &CheckpointBatch,
+    with_marker: bool,
     options: &Options,
     table: &Path,
 ) -> Result<(), rocksdb::Error> {
     let mut writer = SstFileWriter::create(options);
     writer.open(table)?;
-    writer.put(MARKER, batch.zxid().to_be_bytes())?;
+    if with_marker {
+        writer.put(MARKER, batch.zxid().to_be_bytes())?;
+    }
     for (key, value) in batch.changes() {
         match value {
             Some(value) => writer.put(key, value)?,

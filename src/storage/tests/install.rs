@@ -24,6 +24,12 @@ fn batch(zxid: i64, nodes: i64) -> CheckpointBatch {
     batch
 }
 
+fn write(install: &Install, mut batch: CheckpointBatch) {
+    let mut tree = install.begin().unwrap();
+    tree.put(&mut batch).unwrap();
+    assert!(tree.finish().unwrap());
+}
+
 /// Puts the old log's end at zxid 20 and its state at 10, and installs a tree of 50 nodes over it.
 fn installed(dir: &Path) -> (Storage, i64) {
     let (mut storage, _) = open_at(dir).unwrap();
@@ -32,9 +38,9 @@ fn installed(dir: &Path) -> (Storage, i64) {
     old.put_node("/old", &NodeRecord::default());
     storage.state.write(old).unwrap();
     let zxid = EPOCH + 5;
-    let mut install = storage.places.begin_install(zxid).unwrap();
-    install.write(batch(zxid, 25)).unwrap();
-    install.write(batch(zxid, 50)).unwrap();
+    let install = storage.places.begin_install(zxid).unwrap();
+    write(&install, batch(zxid, 25));
+    write(&install, batch(zxid, 50));
     install.switch(&mut storage.log, &storage.state).unwrap();
     (storage, zxid)
 }
@@ -80,8 +86,8 @@ fn installs_may_follow_one_another() {
         zxid += if round == 2 { -2 } else { 40 };
         let last = storage.log.last_zxid();
         append(&mut storage.log, last + 1..=last + 9, 10);
-        let mut install = storage.places.begin_install(zxid).unwrap();
-        install.write(batch(zxid, round)).unwrap();
+        let install = storage.places.begin_install(zxid).unwrap();
+        write(&install, batch(zxid, round));
         install.switch(&mut storage.log, &storage.state).unwrap();
         assert_eq!(storage.log.last_zxid(), zxid);
     }
@@ -96,8 +102,8 @@ fn an_install_that_is_given_up_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (mut storage, _) = open_at(dir.path()).unwrap();
     append(&mut storage.log, 1..=20, 10);
-    let mut install = storage.places.begin_install(EPOCH).unwrap();
-    install.write(batch(EPOCH, 5)).unwrap();
+    let install = storage.places.begin_install(EPOCH).unwrap();
+    write(&install, batch(EPOCH, 5));
     drop(install);
     append(&mut storage.log, 21..=22, 10);
     drop(storage);
@@ -155,9 +161,9 @@ fn a_crash_at_any_step_leaves_the_old_or_the_new() {
     let (mut storage, _) = open_at(dir.path()).unwrap();
     append(&mut storage.log, 1..=20, 10);
     let mut images = Vec::new();
-    let mut install = storage.places.begin_install(EPOCH).unwrap();
+    let install = storage.places.begin_install(EPOCH).unwrap();
     images.push(crash_image(dir.path()));
-    install.write(batch(EPOCH, 25)).unwrap();
+    write(&install, batch(EPOCH, 25));
     images.push(crash_image(dir.path()));
     install.switch(&mut storage.log, &storage.state).unwrap();
     for image in &images {
@@ -265,8 +271,8 @@ fn child_installs_until_it_is_killed() {
         append(&mut storage.log, last + 1..=last + 5, 100);
         let zxid = last + 10;
         println!("from {} to {zxid}", last + 5);
-        let mut install = storage.places.begin_install(zxid).unwrap();
-        install.write(batch(zxid, zxid)).unwrap();
+        let install = storage.places.begin_install(zxid).unwrap();
+        write(&install, batch(zxid, zxid));
         install.switch(&mut storage.log, &storage.state).unwrap();
         println!("done {zxid}");
     }
